@@ -1,0 +1,353 @@
+"""Run folders, provenance, atomic files, progress and logging: what every stage writes with.
+
+In: an output folder and what made it. Out: a folder that says where it came from and can be walked back to its inputs.
+
+A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `logs/`, `checkpoints/`,
+`lightning_logs/`, `wandb/`, `*.log` and hidden files are not, since they hold times. Put what varies there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+PROVENANCE = "provenance.json"
+MARKER = ".gato-run"
+NOT_CONTENT = {PROVENANCE, "logs", "checkpoints", "lightning_logs", "wandb", "__pycache__"}
+PACKAGES = ("torch", "lightning", "gymnasium", "mujoco", "minari", "numpy", "tokenizers", "transformers", "safetensors")
+BAR_SECONDS = 0.1
+"""Between redraws of the bar: a person reads no faster."""
+LINE_SECONDS = 30.0
+"""Between lines of a log file, unless a tenth of the work is done earlier."""
+
+log = logging.getLogger("gato")
+Status = Literal["ok", "changed", "missing", "untracked"]
+
+
+# Folders and files
+
+
+def open_run(out: str | Path, *, overwrite: bool = False, resume: bool = False) -> Path:
+    """Make the folder `out` for a run, or open it again; a folder with something in it needs one of the two flags.
+
+    `overwrite` removes it first, but only if Gato made it; `resume` demands that something is there.
+    """
+    folder = Path(out)
+    if overwrite and resume:
+        raise ValueError(f"{folder}: got both --overwrite and --resume; pass one of them")
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file, a folder is needed; choose another --out")
+    is_ours = (folder / MARKER).is_file() or (folder / PROVENANCE).is_file()
+    is_filled = folder.is_dir() and any(entry.name != MARKER for entry in folder.iterdir())
+    if resume and not (is_ours or is_filled):
+        raise FileNotFoundError(f"{folder}: nothing to resume there; check --out or leave out --resume")
+    if is_filled and not (overwrite or resume):
+        raise FileExistsError(f"{folder} is not empty; pass --resume to go on with it, --overwrite, or another --out")
+    if is_filled and overwrite:
+        if not is_ours:
+            raise FileExistsError(f"{folder} was not made by gato and will not be removed; choose another --out")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).touch()
+    return folder
+
+
+def write_atomic(path: str | Path, content: bytes) -> None:
+    """Write the whole file or leave what was there: temporary file beside it, fsync, rename. OSError names the path."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be written as JSON")
+
+
+def to_json(content: object) -> str:
+    """Indented JSON; records, paths and numpy values are written as what they hold."""
+    return json.dumps(content, indent=2, default=_plain)
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """`to_json`, written atomically."""
+    write_atomic(path, (to_json(content) + "\n").encode())
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file; a damaged one is a ValueError that names it."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); make it again") from error
+
+
+# Provenance and lineage
+
+
+def _content_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        parts = path.relative_to(folder).parts
+        is_left_out = any(part in NOT_CONTENT or part.startswith(".") for part in parts) or path.suffix == ".log"
+        if path.is_file() and not is_left_out:
+            yield path
+
+
+def content_hash(path: str | Path) -> str:
+    """SHA-256 (16 hexadecimal digits) of a file, or of a folder's counted files by sorted relative name and bytes."""
+    root = Path(path)
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: nothing there to hash")
+    total = hashlib.sha256()
+    for file in [root] if root.is_file() else _content_files(root):
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").digest()
+        name = "" if root.is_file() else file.relative_to(root).as_posix()
+        total.update(name.encode() + b"\0" + digest)
+    return total.hexdigest()[:16]
+
+
+def _git_commit() -> str | None:
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Installed versions, without importing anything; a package that is not there is left out."""
+    installed = {}
+    for name in ("gato-agent", *names):
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed
+
+
+def write_provenance(
+    folder: str | Path,
+    *,
+    command: str,
+    config: object,
+    seeds: object,
+    inputs: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """Write `provenance.json` last of all into `folder`; returns it.
+
+    `command` makes the folder again when typed. `inputs`: name -> {"path" or "id", "hash"}; an id is a Minari dataset's
+    or `shipped:<skill>`, a hash is `content_hash` of the input. Paths are kept relative to `folder`, so that a
+    workspace may be moved as a whole.
+    """
+    place = Path(folder)
+    kept = {name: dict(entry) for name, entry in inputs.items()}
+    for entry in kept.values():
+        if "path" in entry:
+            entry["path"] = os.path.relpath(entry["path"], place)
+    record = {
+        "command": command,
+        "config": config,
+        "seeds": seeds,
+        "inputs": kept,
+        "content_hash": content_hash(place),
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+    }
+    write_json(place / PROVENANCE, record)
+    return record
+
+
+def read_provenance(folder: str | Path) -> dict[str, Any]:
+    """The provenance of an artifact (a folder, or a file in one); ValueError when there is none."""
+    place = Path(folder)
+    path = (place if place.is_dir() else place.parent) / PROVENANCE
+    if not path.is_file():
+        raise ValueError(f"{place} has no {PROVENANCE}: it was not made by gato, or its run did not finish")
+    return read_json(path)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One step of a lineage. `status` compares its content now with what its user, or itself, recorded."""
+
+    name: str
+    place: str
+    status: Status
+    command: str
+    content_hash: str
+    inputs: tuple[Artifact, ...]
+
+    def lines(self, depth: int = 0) -> list[str]:
+        """The tree as text, one artifact a line with its command below."""
+        words = {
+            "ok": "",
+            "changed": "  CONTENT CHANGED SINCE",
+            "missing": "  MISSING",
+            "untracked": "  (no provenance)",
+        }
+        indent = "  " * depth
+        shown = [f"{indent}{self.name}: {self.place}  {self.content_hash}{words[self.status]}"]
+        if self.command:
+            shown.append(f"{indent}    by: {self.command}")
+        return shown + [line for artifact in self.inputs for line in artifact.lines(depth + 1)]
+
+
+def minari_root() -> Path:
+    """Where Minari keeps datasets: MINARI_DATASETS_PATH, else its own default."""
+    return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
+
+
+def find_artifact(name: str | Path, *, beside: Path | None = None) -> Path | None:
+    """The place of a path, a Minari dataset id, or `shipped:<skill>`; None where nothing is."""
+    text = str(name)
+    if text.startswith("shipped:"):
+        candidates = [Path(__file__).parent / "experts" / "shipped" / text.removeprefix("shipped:")]
+    else:
+        candidates = [*([beside / text] if beside else []), Path(text), minari_root() / text]
+    return next((path for path in candidates if path.exists()), None)
+
+
+def lineage(path: str | Path, *, name: str = "artifact", expected: str = "", beside: Path | None = None) -> Artifact:
+    """Walk from an artifact back through all it was made of. `expected` is the hash its user recorded."""
+    place = find_artifact(path, beside=beside)
+    if place is None:
+        return Artifact(name, str(path), "missing", "", expected, ())
+    folder = place if place.is_dir() else place.parent
+    shown = os.path.relpath(place) if beside and (beside / str(path)).exists() else str(path)
+    now = content_hash(place)
+    if not (folder / PROVENANCE).is_file():
+        return Artifact(name, shown, "changed" if expected not in ("", now) else "untracked", "", now, ())
+    record = read_provenance(folder)
+    wanted = {expected, record["content_hash"]} - {""} if place.is_dir() else {expected} - {""}
+    status: Status = "ok" if wanted <= {now} else "changed"
+    inputs = tuple(
+        lineage(entry.get("path") or entry["id"], name=key, expected=entry.get("hash", ""), beside=folder)
+        for key, entry in record["inputs"].items()
+    )
+    return Artifact(name, shown, status, record["command"], now, inputs)
+
+
+# Progress and logging
+
+
+class Progress:
+    """`with Progress(total, "steps", "train") as progress: progress.update(n, loss=0.1)`.
+
+    On a terminal a bar on standard error; elsewhere a log line every tenth of the work or 30 s. `done` is where a
+    resumed run begins.
+    """
+
+    def __init__(self, total: int, unit: str, label: str, *, done: int = 0) -> None:
+        self.total, self.unit, self.label, self.done, self._start = total, unit, label, done, done
+        self._figures: dict[str, float | str] = {}
+        self._is_terminal = sys.stderr.isatty() and os.environ.get("GATO_LOG") != "json"
+        self._began = self._shown_at = time.monotonic()
+        self._shown_done = done
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._show()
+        if self._is_terminal:
+            sys.stderr.write("\n")
+
+    def update(self, n: int = 1, **figures: float | str) -> None:
+        """`n` more units are done; `figures` are shown until replaced."""
+        self.done += n
+        self._figures.update(figures)
+        waited = time.monotonic() - self._shown_at
+        is_due = waited >= BAR_SECONDS
+        if not self._is_terminal:
+            is_due = waited >= LINE_SECONDS or (self.done - self._shown_done) * 10 >= self.total
+        if is_due and self.done < self.total:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown_at, self._shown_done = time.monotonic(), self.done
+        rate = (self.done - self._start) / max(self._shown_at - self._began, 1e-9)
+        share = self.done / max(self.total, 1)
+        left = _clock((self.total - self.done) / rate) if rate > 0 else "?"
+        figures = "".join(
+            f"  {name} {value if isinstance(value, str) else format(value, '.4g')}"
+            for name, value in self._figures.items()
+        )
+        line = f"{self.done}/{self.total} {self.unit}  {rate:,.0f}/s  {left} left{figures}"
+        if self._is_terminal:
+            filled = "#" * int(20 * min(share, 1.0))
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write("\r\033[K" + f"{self.label} [{filled:20}] {line}"[:width])
+            sys.stderr.flush()
+            return
+        extra = {"done": self.done, "total": self.total, "rate": rate, **self._figures}
+        log.info("%s %3.0f %%  %s", self.label, 100 * share, line, extra={"figures": extra})
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "figures", {}),
+        }
+        return json.dumps(line, default=_plain)
+
+
+def setup_logging() -> None:
+    """Log to standard error. GATO_LOG=text|json and GATO_LOG_LEVEL=debug|info|warning|error choose how and how much."""
+    form, level = os.environ.get("GATO_LOG", "text"), os.environ.get("GATO_LOG_LEVEL", "info").upper()
+    if form not in ("text", "json"):
+        raise ValueError(f"GATO_LOG={form}; allowed: text, json")
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError(f"GATO_LOG_LEVEL={level.lower()}; allowed: debug, info, warning, error")
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+    handler.setFormatter(_JsonLines() if form == "json" else text)
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(level)
