@@ -1,0 +1,198 @@
+"""Collecting: a policy acts in many environments at once and leaves rollouts for PPO.
+
+In: a Stepper, a Policy. Out: Rollout records, observations and rewards normalised; running statistics; start states.
+Everything random comes from one generator, and `state` holds all that decides what comes next, so a collector that is
+put back continues to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gato.experts.policy import Policy
+from gato.skills.stepper import Stepper, make_stepper
+from gato.specs import _Arrays
+
+REWARD_CLIP = 10.0
+"""Normalised rewards beyond this are cut (as in Stable-Baselines3's VecNormalize)."""
+MAX_SEED = 2**31 - 1
+START_NOISE = 0.1
+"""Standard deviation of the action noise (units of half the box) under which start states are gathered."""
+
+
+@dataclass
+class Moments:
+    """Running mean and variance (Chan et al., parallel form), float64."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    count: float = 0.0
+
+    @classmethod
+    def zeros(cls, *shape: int) -> Moments:
+        return cls(np.zeros(shape), np.ones(shape))
+
+    def update(self, values: np.ndarray) -> None:
+        """Add values (N, ...)."""
+        added, mean, variance = len(values), values.mean(0), values.var(0)
+        total, delta = self.count + added, mean - self.mean
+        spread = self.variance * self.count + variance * added + delta**2 * self.count * added / total
+        self.mean, self.variance, self.count = self.mean + delta * added / total, spread / total, total
+
+
+@dataclass(frozen=True, repr=False)
+class Rollout(_Arrays):
+    """T steps of B environments, as PPO learns from them."""
+
+    observations_TBO: np.ndarray
+    """(T+1, B, O) float32, normalised; the last row is where the next rollout begins."""
+    actions_TBA: np.ndarray
+    """Before clipping, in units of half the action box."""
+    log_probabilities_TB: np.ndarray
+    rewards_TB: np.ndarray
+    """float32, divided by the running deviation of the discounted return."""
+    terminated_TB: np.ndarray
+    truncated_TB: np.ndarray
+    final_observations_FO: np.ndarray
+    """Normalised last observations of the episodes that ended, in (t, b) order: truncated ones are bootstrapped there."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Returns and lengths of the episodes that ended during a rollout."""
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+
+
+class Collector:
+    """Owns the environments, the normalisers and the random numbers of collecting."""
+
+    def __init__(
+        self, stepper: Stepper, *, seed: int, discount: float, starts: dict[str, np.ndarray], start_share: float
+    ) -> None:
+        self.stepper, self.discount = stepper, discount
+        self.starts, self.start_share = starts, start_share
+        num_envs = stepper.num_envs
+        self.rng = np.random.default_rng([seed, 1])
+        self.observation_moments = Moments.zeros(len(stepper.spec.observation))
+        self.return_moments = Moments.zeros()
+        self.discounted_B = np.zeros(num_envs)
+        self.returns_B, self.lengths_B = np.zeros(num_envs), np.zeros(num_envs, np.int64)
+        self.observations_BO = self._begin(np.arange(num_envs))
+
+    def collect(self, policy: Policy, num_steps: int) -> tuple[Rollout, Finished]:
+        """Act for `num_steps` steps with exploration noise, then bring the running statistics up to date."""
+        num_envs, num_actions = self.stepper.num_envs, len(policy.log_std_A)
+        raw_TBO = np.empty((num_steps + 1, *self.observations_BO.shape))
+        normalised_TBO = np.empty(raw_TBO.shape, np.float32)
+        noise_TBA = self.rng.standard_normal((num_steps, num_envs, num_actions), np.float32)
+        actions_TBA = np.empty_like(noise_TBA)
+        rewards_TB, discounted_TB = np.empty((num_steps, num_envs)), np.empty((num_steps, num_envs))
+        terminated_TB, truncated_TB = np.empty((2, num_steps, num_envs), bool)
+        std_A, finals, finished = np.exp(policy.log_std_A), [], ([], [])
+        for t in range(num_steps):
+            raw_TBO[t] = self.observations_BO
+            normalised_TBO[t] = policy.normalise(self.observations_BO)
+            actions_TBA[t] = policy.act(normalised_TBO[t]) + std_A * noise_TBA[t]
+            step = self.stepper.step(policy.to_box(actions_TBA[t]))
+            self.observations_BO = step.observations_BO
+            rewards_TB[t], terminated_TB[t], truncated_TB[t] = step.rewards_B, step.terminated_B, step.truncated_B
+            self.discounted_B = self.discounted_B * self.discount + step.rewards_B
+            discounted_TB[t] = self.discounted_B
+            self.returns_B += step.rewards_B
+            self.lengths_B += 1
+            ended = np.flatnonzero(step.terminated_B | step.truncated_B)
+            if len(ended):
+                finals.append(policy.normalise(step.observations_BO[ended]))
+                finished[0].extend(self.returns_B[ended].tolist())
+                finished[1].extend(self.lengths_B[ended].tolist())
+                self.observations_BO = self.observations_BO.copy()
+                self.observations_BO[ended] = self._begin(ended)
+                self.discounted_B[ended] = self.returns_B[ended] = self.lengths_B[ended] = 0
+        raw_TBO[num_steps] = self.observations_BO
+        normalised_TBO[num_steps] = policy.normalise(self.observations_BO)
+        deviation = np.sqrt(self.return_moments.variance + 1e-8)
+        self.observation_moments.update(raw_TBO[:-1].reshape(-1, raw_TBO.shape[-1]))
+        self.return_moments.update(discounted_TB.reshape(-1))
+        rollout = Rollout(
+            observations_TBO=normalised_TBO,
+            actions_TBA=actions_TBA,
+            log_probabilities_TB=-(0.5 * noise_TBA**2 + policy.log_std_A + 0.5 * np.log(2 * np.pi)).sum(-1),
+            rewards_TB=np.clip(rewards_TB / deviation, -REWARD_CLIP, REWARD_CLIP).astype(np.float32),
+            terminated_TB=terminated_TB,
+            truncated_TB=truncated_TB,
+            final_observations_FO=np.concatenate([normalised_TBO[:0, 0], *finals]),
+        )
+        return rollout, Finished(tuple(finished[0]), tuple(finished[1]))
+
+    def normaliser(self, policy: Policy) -> Policy:
+        """`policy` with the statistics gathered so far."""
+        moments = self.observation_moments
+        return replace(policy, mean_O=moments.mean.copy(), std_O=np.sqrt(moments.variance + 1e-8))
+
+    def _begin(self, ids: np.ndarray) -> np.ndarray:
+        """Begin episodes: as the environment does, or, for a share of them, in a state an earlier expert visited."""
+        seeds = self.rng.integers(MAX_SEED, size=len(ids)).tolist()
+        observations_BO = self.stepper.reset(ids, seeds)
+        if not self.starts:
+            return observations_BO
+        chosen = np.flatnonzero(self.rng.random(len(ids)) < self.start_share)
+        if len(chosen):
+            rows = self.rng.integers(len(next(iter(self.starts.values()))), size=len(chosen))
+            states = {name: values[rows] for name, values in self.starts.items()}
+            observations_BO[chosen] = self.stepper.set_state(ids[chosen], states)
+        return observations_BO
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All that decides the next rollout: arrays, and facts that JSON can hold."""
+        moments = {"observation": self.observation_moments, "return": self.return_moments}
+        arrays = {f"env.{name}": values for name, values in self.stepper.state().items()}
+        arrays |= {f"{name}.mean": m.mean for name, m in moments.items()}
+        arrays |= {f"{name}.variance": m.variance for name, m in moments.items()}
+        arrays |= {"observations": self.observations_BO, "discounted": self.discounted_B}
+        arrays |= {"returns": self.returns_B, "lengths": self.lengths_B}
+        counts = {name: m.count for name, m in moments.items()}
+        return arrays, {"counts": counts, "rng": self.rng.bit_generator.state}
+
+    def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        ids = np.arange(self.stepper.num_envs)
+        self.stepper.set_state(ids, {name[4:]: v for name, v in arrays.items() if name.startswith("env.")})
+        for name, moments in (("observation", self.observation_moments), ("return", self.return_moments)):
+            moments.mean, moments.variance = arrays[f"{name}.mean"], arrays[f"{name}.variance"]
+            moments.count = facts["counts"][name]
+        self.observations_BO, self.discounted_B = arrays["observations"], arrays["discounted"]
+        self.returns_B, self.lengths_B = arrays["returns"], arrays["lengths"]
+        self.rng.bit_generator.state = facts["rng"]
+
+
+def gather_starts(
+    policies: Sequence[Policy], *, seed: int, num_envs: int = 64, num_steps: int = 500, every: int = 10
+) -> dict[str, np.ndarray]:
+    """States of a body that `policies` visit, early ones and settled ones alike, for `Collector` to begin in."""
+    rng, gathered = np.random.default_rng([seed, 2]), []
+    ids = np.arange(num_envs)
+    for policy in policies:
+        stepper = make_stepper(policy.skill, num_envs)
+        observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
+        for t in range(num_steps):
+            unit_BA = policy.act(policy.normalise(observations_BO))
+            unit_BA = np.clip(unit_BA, -1, 1) + START_NOISE * rng.standard_normal(unit_BA.shape, np.float32)
+            step = stepper.step(policy.to_box(unit_BA))
+            observations_BO = step.observations_BO
+            ended = step.terminated_B | step.truncated_B
+            if t % every == every - 1:
+                gathered.append({name: values[~ended] for name, values in stepper.state().items()})
+            if ended.any():
+                observations_BO = observations_BO.copy()
+                seeds = rng.integers(MAX_SEED, size=int(ended.sum())).tolist()
+                observations_BO[ended] = stepper.reset(np.flatnonzero(ended), seeds)
+    if not gathered:
+        return {}
+    states = {name: np.concatenate([state[name] for state in gathered]) for name in gathered[0]}
+    return {**states, "elapsed": np.zeros_like(states["elapsed"])}
