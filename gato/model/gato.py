@@ -1,0 +1,211 @@
+"""The whole model: codec, slots, transformer, heads; rows of several bodies in one pass; saved as one folder.
+
+In: a list of `specs.Rows`, one a body. Out: log-probabilities of the target actions, or distributions to act by.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from gato import runs
+from gato.model.config import ModelConfig
+from gato.model.heads import ActionHead
+from gato.model.slots import CommandEmbedding, SlotEmbedding, Tables
+from gato.model.trunk import Place, Trunk
+from gato.sequences import Layout, StepLayout, existing_positions, rotary_positions, step_layout, visible
+from gato.specs import BodySpec, Rows, near_match
+from gato.tokens.codec import CODEC_FILE, TOKENIZER_FILE, Codec
+from gato.tokens.numbers import NUM_BINS
+
+FORMAT = 1
+SEGMENTS = ("text", "command", "demonstration")
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Negative log-likelihood in nats an action element; `total` is the mean over bodies."""
+
+    total: Tensor
+    bodies: dict[str, Tensor]
+
+
+class Body(nn.Module):
+    """What one body adds to the model: its slots."""
+
+    def __init__(self, config: ModelConfig, codec: Codec, spec: BodySpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.steps: StepLayout = step_layout(config.layout, spec)
+        self.observation = SlotEmbedding(config, spec.observation, codec.ranges)
+        self.action = SlotEmbedding(config, spec.action, codec.ranges)
+        self.head = ActionHead(config, spec.action, codec.ranges)
+
+
+class Gato(nn.Module):
+    """One transformer for every body its codec knows."""
+
+    def __init__(self, config: ModelConfig, codec: Codec) -> None:
+        super().__init__()
+        self.config, self.codec = config, codec
+        width = config.trunk.width
+        self.trunk = Trunk(config.trunk)
+        self.text = nn.Embedding(codec.text.size, width)
+        self.segments = nn.Embedding(len(SEGMENTS), width)
+        self.separator = nn.Parameter(torch.randn(width) * 0.5) if config.layout.separator else None
+        self.tables = Tables(config)
+        self.command = CommandEmbedding(config, codec.ranges)
+        self.free = nn.Linear(width, NUM_BINS, bias=False) if config.head == "free" else None
+        self.bodies = nn.ModuleDict({name: Body(config, codec, body.spec) for name, body in codec.bodies.items()})
+        nn.init.normal_(self.text.weight, std=0.5)
+        nn.init.normal_(self.segments.weight, std=0.1)
+
+    @property
+    def layout(self) -> Layout:
+        """How its rows are laid out."""
+        return self.config.layout
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.text.weight.device
+
+    def body(self, name: str) -> Body:
+        """The slots of a body; ValueError with a near match for one it was not trained on."""
+        if name not in self.bodies:
+            raise ValueError(f'the model knows no body "{name}"; {near_match(name, self.bodies)}')
+        found = self.bodies[name]
+        assert isinstance(found, Body)
+        return found
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """A numpy array on the model's device."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+
+    def embed_prompt(self, rows: Rows) -> Tensor:
+        """Text, command and demonstration positions of the rows, (B, S, D)."""
+        text_BP = self.tensor(rows.text_BP)
+        parts = [self.text(text_BP.clamp(min=0)) + self.segments.weight[0]]
+        if rows.command_BC.shape[1]:
+            parts.append(self.command(self.tensor(rows.command_BC)) + self.segments.weight[1])
+        if rows.demonstration_mask_BN.shape[1]:
+            steps = self.embed_steps(rows.body, rows.demonstration_BNO, rows.demonstration_BNA)
+            parts.append(steps + self.segments.weight[2])
+        return torch.cat(parts, 1)
+
+    def embed_steps(self, name: str, observation_BTO: np.ndarray, action_BTA: np.ndarray) -> Tensor:
+        """Whole control steps, (B, T * positions of a step, D)."""
+        body = self.body(name)
+        parts = [self.embed_observation(name, observation_BTO), self.embed_action(name, action_BTA)]
+        return rearrange(torch.cat(parts, 2), "b t p d -> b (t p) d", p=body.steps.positions)
+
+    def embed_observation(self, name: str, observation_BTO: np.ndarray) -> Tensor:
+        """Observation groups and the separator, if any: (B, T, positions, D)."""
+        groups = self.body(name).observation(self.tensor(observation_BTO), self.tables)
+        if self.separator is None:
+            return groups
+        return torch.cat([groups, self.separator.expand(*groups.shape[:2], 1, -1)], 2)
+
+    def embed_action(self, name: str, action_BTA: np.ndarray) -> Tensor:
+        """Action groups: (B, T, groups, D)."""
+        return self.body(name).action(self.tensor(action_BTA), self.tables)
+
+    def hidden(self, batch: Sequence[Rows]) -> list[Tensor]:
+        """The trunk's output for each part of the batch, (B, S, D), all parts in one pass."""
+        embedded = [
+            torch.cat([self.embed_prompt(rows), self.embed_steps(rows.body, rows.observation_BTO, rows.action_BTA)], 1)
+            for rows in batch
+        ]
+        longest = max(part.shape[1] for part in embedded)
+        existing, rotary = [], []
+        for rows in batch:
+            spec = self.body(rows.body).spec
+            short = longest - existing_positions(rows, self.layout, spec).shape[1]
+            existing.append(np.pad(existing_positions(rows, self.layout, spec), ((0, 0), (0, short))))
+            rotary.append(
+                np.tile(np.pad(rotary_positions(rows, self.layout, spec), (0, short)), (len(rows.text_BP), 1))
+            )
+        hidden_BSD = torch.cat([nn.functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in embedded])
+        place = Place(self.tensor(np.concatenate(rotary)), self.tensor(visible(np.concatenate(existing))))
+        return list(self.trunk(hidden_BSD, place).split([len(part) for part in embedded]))
+
+    def log_prob(self, rows: Rows, hidden_BSD: Tensor) -> Tensor:
+        """(B, T) log-probability of the target action of each step, joint over its elements, nats."""
+        body = self.body(rows.body)
+        num_steps, positions = rows.step_mask_BT.shape[1], body.steps.positions
+        first = self._first_step(rows)
+        steps = hidden_BSD[:, first : first + num_steps * positions]
+        steps_BTPD = rearrange(steps, "b (t p) d -> b t p d", p=positions)
+        target_BTA = self.tensor(rows.target_BTA)
+        total = steps_BTPD.new_zeros((), dtype=torch.float32)
+        for index, group in enumerate(body.head.groups):
+            distribution = body.head(steps_BTPD[:, :, body.steps.readout + index], index, self.free)
+            total = total + distribution.log_prob(target_BTA[..., group])
+        return total
+
+    def _first_step(self, rows: Rows) -> int:
+        positions = self.body(rows.body).steps.positions
+        shown = rows.demonstration_mask_BN.shape[1] * positions
+        return self.layout.prompt_positions + min(rows.command_BC.shape[1], 1) + shown
+
+    def loss(self, batch: Sequence[Rows]) -> Losses:
+        """Mean over action elements, then steps that count, then bodies."""
+        bodies = {}
+        for rows, hidden_BSD in zip(batch, self.hidden(batch), strict=True):
+            mask_BT = self.tensor(rows.loss_mask_BT & rows.step_mask_BT)
+            log_prob_BT = self.log_prob(rows, hidden_BSD) / rows.target_BTA.shape[2]
+            bodies[rows.body] = -(log_prob_BT * mask_BT).sum() / mask_BT.sum().clamp(min=1)
+        return Losses(torch.stack(list(bodies.values())).mean(), bodies)
+
+    def save(self, folder: str | Path, *, card: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> None:
+        """Write weights, config, codec and card; the hashes of all of them stand in config.json, written last."""
+        place = Path(folder)
+        weights = {name: value.detach().to("cpu", dtype).contiguous() for name, value in self.state_dict().items()}
+        runs.write_atomic(place / "model.safetensors", save(weights))
+        self.codec.save(place)
+        runs.write_json(place / "card.json", card)
+        files = ["model.safetensors", "card.json", CODEC_FILE, TOKENIZER_FILE]
+        config = {"format": FORMAT, "model": dataclasses.asdict(self.config)}
+        runs.write_json(
+            place / "config.json", {**config, "files": {name: runs.content_hash(place / name) for name in files}}
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gato:
+        """The model saved in `folder`. ValueError names every missing or altered file."""
+        place = Path(folder)
+        if not (place / "config.json").is_file():
+            raise ValueError(
+                f"{place} is no model folder: it has no config.json; give the folder that `gato fit` wrote"
+            )
+        stored = runs.read_json(place / "config.json")
+        if stored.get("format") != FORMAT:
+            raise ValueError(
+                f"{place} has model format {stored.get('format')}, this version reads {FORMAT}; train again"
+            )
+        missing = [name for name in stored["files"] if not (place / name).is_file()]
+        altered = [
+            name
+            for name, digest in stored["files"].items()
+            if name not in missing and runs.content_hash(place / name) != digest
+        ]
+        if missing or altered:
+            raise ValueError(f"model folder {place} is damaged: missing {missing}, altered {altered}; copy it again")
+        settings = dict(stored["model"])
+        config = ModelConfig(**{**settings, "layout": Layout(**settings["layout"])})
+        model = cls(config, Codec.load(place))
+        model.load_state_dict(load_file(place / "model.safetensors"))
+        return model.to(device=device, dtype=dtype).eval()
+
+    def num_parameters(self) -> int:
+        """Trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())

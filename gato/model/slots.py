@@ -1,0 +1,88 @@
+"""Number and discrete tokens become vectors: every element of every body owns a slot that multiplies its value.
+
+In: ids of one side (observation or action) of one body, (..., E). Out: one vector a group, (..., groups, D).
+A token embeds as `value * scale + shift` of its slot; a group is the sum; a small MLP follows.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gato.model.config import ModelConfig
+from gato.sequences import group_slices
+from gato.specs import COMMANDS, Element
+from gato.tokens.numbers import NUM_BINS
+from gato.tokens.vector import Ranges
+
+SPREAD = 4.0
+"""Standard deviations at the edge of the bins: bin centres in [-1, 1] times this are standardised numbers."""
+
+
+def bin_values(bins: Tensor, dtype: torch.dtype) -> Tensor:
+    """Centre of each of the uniform bins over [-1, 1]."""
+    return (bins.to(dtype) + 0.5) * (2 / NUM_BINS) - 1
+
+
+class Tables(nn.Module):
+    """What all slots share: the table of discrete values, the free table of bins, the layer after the sum."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.trunk.width
+        self.discrete = nn.Embedding(NUM_BINS, width)
+        self.bins = nn.Embedding(NUM_BINS, width) if config.embedding == "free" else None
+        is_shared = config.embedding == "number" and config.second_layer == "shared"
+        self.second = nn.Linear(width, width) if is_shared else None
+        nn.init.normal_(self.discrete.weight, std=1.0)
+        if self.bins is not None:
+            nn.init.normal_(self.bins.weight, std=0.5)
+
+
+class SlotEmbedding(nn.Module):
+    """The slots of one side of one body: a scale and a shift vector an element."""
+
+    def __init__(self, config: ModelConfig, elements: tuple[Element, ...], ranges: Ranges) -> None:
+        super().__init__()
+        width = config.trunk.width
+        self.kinds = [element.kind for element in elements]
+        self.groups = group_slices(self.kinds, config.layout.group_size)
+        self.ranges = ranges
+        largest = max(group.stop - group.start for group in self.groups)
+        self.scale_ED = nn.Parameter(torch.randn(len(elements), width) / largest**0.5)
+        self.shift_ED = nn.Parameter(torch.randn(len(elements), width) * 0.1)
+        self.is_free = config.embedding == "free"
+        is_own = not self.is_free and config.second_layer == "own"
+        self.second = nn.Linear(width, width) if is_own else None
+
+    def forward(self, ids_E: Tensor, tables: Tables) -> Tensor:
+        """(..., E) ids -> (..., groups, D)."""
+        group_D = torch.stack([self._group(ids_E[..., group], group, tables) for group in self.groups], dim=-2)
+        second = self.second or tables.second
+        return group_D if second is None else second(functional.gelu(group_D))
+
+    def _group(self, ids_G: Tensor, group: slice, tables: Tables) -> Tensor:
+        scale_GD, shift_D = self.scale_ED[group], self.shift_ED[group].sum(0)
+        if self.kinds[group.start] == "discrete":
+            return (tables.discrete(ids_G - self.ranges.discrete_start) * scale_GD).sum(-2) + shift_D
+        bins_G = ids_G - self.ranges.number_start
+        if tables.bins is not None:
+            return tables.bins(bins_G).sum(-2) + shift_D
+        return (bin_values(bins_G, scale_GD.dtype) * SPREAD) @ scale_GD + shift_D
+
+
+class CommandEmbedding(nn.Module):
+    """Command numbers (forward speed, lateral speed, yaw rate) as one position; absent elements add nothing."""
+
+    def __init__(self, config: ModelConfig, ranges: Ranges) -> None:
+        super().__init__()
+        self.ranges = ranges
+        self.scale_CD = nn.Parameter(torch.randn(len(COMMANDS), config.trunk.width))
+        self.shift_CD = nn.Parameter(torch.randn(len(COMMANDS), config.trunk.width) * 0.1)
+
+    def forward(self, ids_BC: Tensor) -> Tensor:
+        """(B, C) ids, -1 where absent -> (B, 1, D)."""
+        value_BC = bin_values(ids_BC - self.ranges.number_start, self.scale_CD.dtype) * SPREAD
+        per_element = value_BC[..., None] * self.scale_CD + self.shift_CD
+        return (per_element * (ids_BC >= 0)[..., None]).sum(1, keepdim=True)

@@ -1,0 +1,166 @@
+"""The decoder-only transformer: pre-norm, RMSNorm, rotary positions, gated MLP, SDPA, optional key-value cache.
+
+In: hidden_BSD and where each position sits. Out: hidden_BSD after the final norm. Knows nothing of tokens.
+Its shape is that of the Llama family; `load_llama` reads such a checkpoint's weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gato.model.config import TrunkConfig
+
+
+@dataclass
+class Cache:
+    """Keys and values of what was encoded before: a pair (B, H, L, K) a layer, and which of the L entries exist."""
+
+    keys_BHLK: list[Tensor]
+    values_BHLK: list[Tensor]
+
+    @classmethod
+    def empty(cls, config: TrunkConfig, rows: int, length: int, like: Tensor) -> Cache:
+        """Room for `length` positions of `rows` rows, in the dtype and on the device of `like`."""
+        heads = config.key_value_heads or config.heads
+        shape = (rows, heads, length, config.width // config.heads)
+        return cls(*([like.new_zeros(shape) for _ in range(config.layers)] for _ in range(2)))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where S new positions go: which rows and entries of a cache, and what each may see."""
+
+    rotary_BS: Tensor
+    visible_BSL: Tensor | None
+    """True where a query may see a key; None for plain causal attention without a cache."""
+    rows_B: Tensor | None = None
+    entries_BS: Tensor | None = None
+
+
+def rotary_tables(position_BS: Tensor, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine (B, 1, S, K), fp32 at least, the halves layout of Llama."""
+    dtype = torch.float64 if position_BS.dtype == torch.float64 else torch.float32
+    exponent = torch.arange(0, head_width, 2, device=position_BS.device, dtype=dtype) / head_width
+    angle = position_BS[:, None, :, None].to(dtype) * theta**-exponent
+    angle = torch.cat([angle, angle], -1)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x_BHSK: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotary position embedding (Su et al. 2021) in the halves layout."""
+    cosine, sine = (table.to(x_BHSK.dtype) for table in tables)
+    left, right = x_BHSK.chunk(2, -1)
+    return x_BHSK * cosine + torch.cat([-right, left], -1) * sine
+
+
+class Attention(nn.Module):
+    """Multi-head attention with rotary positions; one matrix for queries, keys and values."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.key_value_heads = config.key_value_heads or config.heads
+        head_width = config.width // config.heads
+        self.qkv = nn.Linear(config.width, (self.heads + 2 * self.key_value_heads) * head_width, bias=False)
+        self.out = nn.Linear(self.heads * head_width, config.width, bias=False)
+
+    def forward(
+        self, x_BSD: Tensor, tables: tuple[Tensor, Tensor], place: Place, cache: Cache | None, layer: int
+    ) -> Tensor:
+        heads = rearrange(self.qkv(x_BSD), "b s (h k) -> b h s k", h=self.heads + 2 * self.key_value_heads)
+        query, key, value = heads.split([self.heads, self.key_value_heads, self.key_value_heads], dim=1)
+        query, key = rotate(query, tables), rotate(key, tables)
+        if cache is not None:
+            key, value = self._store(cache, layer, key, value, place)
+        mask = None if place.visible_BSL is None else place.visible_BSL[:, None]
+        mixed = functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=mask is None,
+            enable_gqa=self.heads != self.key_value_heads,
+        )
+        return self.out(rearrange(mixed, "b h s k -> b s (h k)"))
+
+    @staticmethod
+    def _store(cache: Cache, layer: int, key: Tensor, value: Tensor, place: Place) -> tuple[Tensor, Tensor]:
+        """Write the new keys and values into the cache and return all entries of those rows."""
+        keys, values = cache.keys_BHLK[layer], cache.values_BHLK[layer]
+        rows, entries = place.rows_B[:, None], place.entries_BS  # type: ignore[index]
+        keys[rows, :, entries] = rearrange(key, "b h s k -> b s h k").to(keys.dtype)
+        values[rows, :, entries] = rearrange(value, "b h s k -> b s h k").to(values.dtype)
+        length = place.visible_BSL.shape[-1]  # type: ignore[union-attr]
+        is_all = len(place.rows_B) == len(keys)  # type: ignore[arg-type]
+        if is_all:
+            return keys[:, :, :length], values[:, :, :length]
+        return keys[place.rows_B, :, :length], values[place.rows_B, :, :length]
+
+
+class Block(nn.Module):
+    """One pre-norm layer."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+        self.attention = Attention(config)
+        self.mlp_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+        self.gate_up = nn.Linear(config.width, 2 * config.hidden, bias=False)
+        self.down = nn.Linear(config.hidden, config.width, bias=False)
+
+    def forward(
+        self, x_BSD: Tensor, tables: tuple[Tensor, Tensor], place: Place, cache: Cache | None, layer: int
+    ) -> Tensor:
+        x_BSD = x_BSD + self.attention(self.attention_norm(x_BSD), tables, place, cache, layer)
+        gate, up = self.gate_up(self.mlp_norm(x_BSD)).chunk(2, -1)
+        return x_BSD + self.down(functional.silu(gate) * up)
+
+
+class Trunk(nn.Module):
+    """The stack of layers and the final norm."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2:
+                is_residual = name.endswith(("out.weight", "down.weight"))
+                nn.init.normal_(weight, std=0.02 if not is_residual else 0.02 / (2 * config.layers) ** 0.5)
+
+    def forward(self, hidden_BSD: Tensor, place: Place, cache: Cache | None = None) -> Tensor:
+        position = place.rotary_BS.double() if hidden_BSD.dtype == torch.float64 else place.rotary_BS
+        tables = rotary_tables(position, self.config.width // self.config.heads, self.config.rope_theta)
+        for layer, block in enumerate(self.blocks):
+            hidden_BSD = block(hidden_BSD, tables, place, cache, layer)
+        return self.norm(hidden_BSD)
+
+
+def load_llama(trunk: Trunk, state: dict[str, Tensor]) -> None:
+    """Copy a transformers Llama `state_dict` (names `model.layers.N...`) into the trunk.
+
+    Raises KeyError for a missing tensor and RuntimeError for a wrong shape.
+    """
+    ours: dict[str, Tensor] = {"norm.weight": state["model.norm.weight"]}
+    for layer in range(trunk.config.layers):
+        theirs = f"model.layers.{layer}."
+        attention, mlp = theirs + "self_attn.", theirs + "mlp."
+        ours |= {
+            f"blocks.{layer}.attention_norm.weight": state[theirs + "input_layernorm.weight"],
+            f"blocks.{layer}.mlp_norm.weight": state[theirs + "post_attention_layernorm.weight"],
+            f"blocks.{layer}.attention.qkv.weight": torch.cat(
+                [state[attention + f"{part}_proj.weight"] for part in ("q", "k", "v")]
+            ),
+            f"blocks.{layer}.attention.out.weight": state[attention + "o_proj.weight"],
+            f"blocks.{layer}.gate_up.weight": torch.cat(
+                [state[mlp + f"{part}_proj.weight"] for part in ("gate", "up")]
+            ),
+            f"blocks.{layer}.down.weight": state[mlp + "down_proj.weight"],
+        }
+    trunk.load_state_dict(ours)
