@@ -1,0 +1,140 @@
+"""Many simulations of one body in MuJoCo's own threads, equal to Gymnasium bit for bit.
+
+In: a skill (or a body's own Gymnasium spec). Out: `BatchStepper`, a `Stepper` that can also be put into any state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.seeding import np_random
+from mujoco.batch import Batch
+
+from gato.skills.bodies import MAX_EPISODE_STEPS, get_body
+from gato.skills.environment import check_finite, make_simulation
+from gato.skills.rewards import StepResult, measure, reward
+from gato.skills.table import Skill, get_skill, skills_of
+from gato.skills.transition import Transition
+from gato.specs import near_match
+
+_ALL = slice(None)
+
+
+class BatchStepper:
+    """`num_envs` environments of one body; each row has its own skill."""
+
+    def __init__(self, skill_id: str, num_envs: int, *, env_spec: EnvSpec, num_threads: int = 2) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs is {num_envs}; at least 1 is needed")
+        self.body = get_body(get_skill(skill_id).body)
+        self.num_envs = num_envs
+        self.spec = self.body.spec
+        self.env_spec = env_spec
+        self.max_episode_steps = env_spec.max_episode_steps or MAX_EPISODE_STEPS
+        simulation = make_simulation(self.body)
+        self.model = simulation.model
+        self.observation_space = simulation.observation_space
+        self.action_space = simulation.action_space
+        self._start_qpos_Q, self._start_qvel_V = simulation.init_qpos, simulation.init_qvel
+        simulation.close()
+        self._batch = Batch(self.model, num_envs, nthread=min(num_threads, num_envs))
+        self._qpos_BQ, self._qvel_BV = self._batch.bind("qpos"), self._batch.bind("qvel")
+        self._ctrl_BA = self._batch.bind("ctrl")
+        self._elapsed_B = np.zeros(num_envs, np.int64)
+        self._skills = skills_of(self.body.name)
+        self._skill_index_B = np.zeros(num_envs, np.int64)
+        self._only_skill: Skill | None = None
+        """The skill of all rows, while they agree."""
+        self.select_skill(np.arange(num_envs), skill_id)
+
+    def select_skill(self, ids: np.ndarray, skill_id: str) -> None:
+        """Rewards rows `ids` for another skill of this body from the next step on."""
+        own = [skill.id for skill in self._skills]
+        if skill_id not in own:
+            raise ValueError(f'skill "{skill_id}" is not one of {self.body.name}; {near_match(skill_id, own)}')
+        self._skill_index_B[ids] = own.index(skill_id)
+        first = self._skill_index_B[0]
+        self._only_skill = self._skills[first] if (self._skill_index_B == first).all() else None
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        """Begins an episode in each of `ids` with Gymnasium's start for its seed; observations (b, O)."""
+        if len(ids) != len(seeds):
+            raise ValueError(f"{len(ids)} ids but {len(seeds)} seeds; one seed a row")
+        qpos_BQ = np.empty((len(ids), self.model.nq))
+        qvel_BV = np.empty((len(ids), self.model.nv))
+        for row, seed in enumerate(seeds):
+            self._draw_start(int(seed), qpos_BQ[row], qvel_BV[row])
+        return self.set_state(ids, qpos_BQ, qvel_BV)
+
+    def get_state(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of (qpos (b, Q), qvel (b, V))."""
+        return self._qpos_BQ[ids], self._qvel_BV[ids]
+
+    def set_state(self, ids: np.ndarray, qpos_BQ: np.ndarray, qvel_BV: np.ndarray) -> np.ndarray:
+        """Begins an episode in each of `ids` from that state; observations (b, O)."""
+        self._batch.reset(ids=ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._qpos_BQ[ids], self._qvel_BV[ids] = qpos_BQ, qvel_BV
+        self._batch.forward(ids=ids)
+        self._elapsed_B[ids] = 0
+        return self._observe(qpos_BQ, qvel_BV)
+
+    def step(self, actions_BA: np.ndarray, ids: np.ndarray | None = None) -> Transition:
+        """Steps the rows `ids` (None: all); FloatingPointError names the rows whose state or action is not finite."""
+        rows = _ALL if ids is None else ids
+        actions_BA = np.asarray(actions_BA)
+        shape = (self.num_envs if ids is None else len(ids), self.model.nu)
+        if actions_BA.shape != shape:
+            raise ValueError(
+                f"actions have shape {actions_BA.shape}; {shape} is needed, a row for each stepped environment"
+            )
+        self._ctrl_BA[rows] = actions_BA
+        track_before_B = self._qpos_BQ[rows, 0].copy()
+        self._batch.step(ids=ids, nstep=self.body.frame_skip)
+        self._elapsed_B[rows] += 1
+
+        qpos_BQ, qvel_BV = self._qpos_BQ[rows], self._qvel_BV[rows]
+        check_finite(self.body, actions_BA, qpos_BQ, qvel_BV)
+        is_healthy = self.body.is_healthy
+        is_healthy_B = np.ones(shape[0], np.bool_) if is_healthy is None else is_healthy(qpos_BQ, qvel_BV)
+        result = StepResult(actions_BA, is_healthy_B, measure(self.body, qpos_BQ, track_before_B))
+        return Transition(
+            self._observe(qpos_BQ, qvel_BV),
+            self._reward(result, rows),
+            ~is_healthy_B,
+            self._elapsed_B[rows] >= self.max_episode_steps,
+            result.readings,
+        )
+
+    def _reward(self, result: StepResult, rows: np.ndarray | slice) -> np.ndarray:
+        if self._only_skill is not None:
+            return reward(self._only_skill.reward, result)
+        index_B = self._skill_index_B[rows]
+        rewards_B = np.empty(len(index_B))
+        for index in np.unique(index_B):
+            chosen_B = index_B == index
+            rewards_B[chosen_B] = reward(self._skills[index].reward, result)[chosen_B]
+        return rewards_B
+
+    def _observe(self, qpos_BQ: np.ndarray, qvel_BV: np.ndarray) -> np.ndarray:
+        first, limit = self.body.first_position, self.body.velocity_limit
+        seen = self.model.nq - first
+        observations_BO = np.empty((len(qpos_BQ), seen + self.model.nv))
+        observations_BO[:, :seen] = qpos_BQ[:, first:]
+        if limit < np.inf:
+            np.clip(qvel_BV, -limit, limit, out=observations_BO[:, seen:])
+        else:
+            observations_BO[:, seen:] = qvel_BV
+        return observations_BO
+
+    def _draw_start(self, seed: int, qpos_Q: np.ndarray, qvel_V: np.ndarray) -> None:
+        """Gymnasium's draws in Gymnasium's order, into the two arrays."""
+        generator, _ = np_random(seed)
+        noise = self.body.reset_noise
+        qpos_Q[:] = self._start_qpos_Q + generator.uniform(low=-noise, high=noise, size=self.model.nq)
+        if self.body.has_normal_velocity_noise:
+            qvel_V[:] = self._start_qvel_V + noise * generator.standard_normal(self.model.nv)
+        else:
+            qvel_V[:] = self._start_qvel_V + generator.uniform(low=-noise, high=noise, size=self.model.nv)

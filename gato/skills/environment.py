@@ -1,0 +1,145 @@
+"""One skill as a Gymnasium environment: the body's own simulation, the skill's reward, every reading in `info`.
+
+In: a skill id. Out: `SkillEnv`, `skill_env_spec(skill_id)`, `make_simulation(body)`.
+Importing this module registers the ids (`gato/HalfCheetahRunForward-v0`, ...), which is Gymnasium's own convention;
+an environment made from a stored spec needs no registration, since its entry point is a string.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from gato.skills.bodies import MAX_EPISODE_STEPS, Body, get_body
+from gato.skills.rewards import StepResult, measure, reward
+from gato.skills.table import SKILLS, Skill, get_skill
+from gato.specs import near_match
+
+ENTRY_POINT = "gato.skills.environment:SkillEnv"
+
+logger = logging.getLogger(__name__)
+
+
+def skill_env_spec(skill_id: str) -> EnvSpec:
+    """What Minari stores: enough to make the environment again in a process that knows nothing else of Gato."""
+    skill = get_skill(skill_id)
+    return EnvSpec(
+        id=skill.env_id, entry_point=ENTRY_POINT, kwargs={"skill": skill.id}, max_episode_steps=MAX_EPISODE_STEPS
+    )
+
+
+def register_skills() -> None:
+    """Makes every skill known to `gymnasium.make`; doing it twice changes nothing."""
+    for skill in SKILLS.values():
+        if skill.env_id not in gymnasium.registry:
+            spec = skill_env_spec(skill.id)
+            gymnasium.register(
+                spec.id, entry_point=ENTRY_POINT, kwargs=spec.kwargs, max_episode_steps=MAX_EPISODE_STEPS
+            )
+
+
+def make_simulation(body: Body, render_mode: str | None = None) -> Any:
+    """The bare Gymnasium environment of a body, whose MuJoCo keeps a broken state instead of quietly resetting it."""
+    kwargs = dict(body.gym_kwargs or {})
+    if render_mode is not None:
+        kwargs["render_mode"] = render_mode
+    with _without_deprecation_print():
+        simulation: Any = gymnasium.make(body.gym_id, disable_env_checker=True, **kwargs).unwrapped
+    simulation.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+    return simulation
+
+
+def check_finite(body: Body, actions_BA: np.ndarray, qpos_BQ: np.ndarray, qvel_BV: np.ndarray) -> None:
+    """FloatingPointError when an action or a state is not finite, naming the rows (positions in these arrays)."""
+    if np.isfinite(actions_BA.sum() + qpos_BQ.sum() + qvel_BV.sum()):
+        return
+    for what, values_BX in (("action", actions_BA), ("state", np.concatenate([qpos_BQ, qvel_BV], 1))):
+        rows = np.flatnonzero(~np.isfinite(values_BX).all(1))
+        if len(rows):
+            raise FloatingPointError(
+                f"{body.name}: {what} is not finite in environment(s) {rows.tolist()}; actions must be finite numbers"
+                f" near [{body.spec.action_low.min():g}, {body.spec.action_high.max():g}]"
+            )
+
+
+@contextlib.contextmanager
+def _without_deprecation_print() -> Iterator[None]:
+    """Drops MuJoCo's notice about `settotalmass` in Gymnasium's own model files, and keeps MUJOCO_LOG.TXT unwritten.
+
+    Other warnings of loading go to logging. The log file stays off in this process: it would land in the user's folder.
+    """
+    config = mujoco.MjLogConfig.get()
+    config.logto_file = False
+    mujoco.MjLogConfig.set(config)
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda text: None if "settotalmass" in text else logger.warning("MuJoCo: %s", text))
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+
+
+class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A body that is asked for one skill; `select_skill` asks for another of the same body without touching its state.
+
+    `info` of every step holds all readings of the body. Standard skills give Gymnasium's reward itself.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}
+
+    def __init__(self, skill: str, render_mode: str | None = None) -> None:
+        self.skill: Skill = get_skill(skill)
+        self.body = get_body(self.skill.body)
+        self.simulation = make_simulation(self.body, render_mode)
+        self.metadata = dict(self.simulation.metadata)
+        self.observation_space = self.simulation.observation_space
+        self.action_space = self.simulation.action_space
+        self.render_mode = render_mode
+
+    def select_skill(self, skill_id: str) -> None:
+        """From the next step on, reward that skill; ValueError when it is another body's."""
+        skill = get_skill(skill_id)
+        if skill.body != self.body.name:
+            own = [other for other in SKILLS if SKILLS[other].body == self.body.name]
+            raise ValueError(f'skill "{skill_id}" is not one of {self.body.name}; {near_match(skill_id, own)}')
+        self.skill = skill
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Gymnasium's own start of the body for that seed."""
+        observation_O, _ = self.simulation.reset(seed=seed)
+        self._np_random, self._np_random_seed = self.simulation._np_random, self.simulation._np_random_seed
+        return observation_O, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One control step; FloatingPointError when the action or the simulation is not finite."""
+        data = self.simulation.data
+        track_before = data.qpos[0]
+        observation_O, reward_, terminated, truncated, _ = self.simulation.step(action)
+        qpos_1Q, actions_1A = data.qpos[None], np.asarray(action)[None]
+        check_finite(self.body, actions_1A, qpos_1Q, data.qvel[None])
+        readings = measure(self.body, qpos_1Q, np.array([track_before]))
+        if not self.skill.is_standard:
+            result = StepResult(actions_1A, np.array([not terminated]), readings)
+            reward_ = reward(self.skill.reward, result)[0]
+        info = {name: float(value_1[0]) for name, value_1 in readings.items()}
+        return observation_O, float(reward_), bool(terminated), truncated, info
+
+    def render(self) -> Any:
+        """A picture of the simulation as it stands."""
+        return self.simulation.render()
+
+    def close(self) -> None:
+        """Frees the renderer."""
+        self.simulation.close()
+
+
+register_skills()

@@ -1,0 +1,165 @@
+"""Everything that can be asked for, written out: one grep shows all.
+
+In: nothing. Out: `SKILLS`, `get_skill(id)`, `skills_of(body)`; each skill with its reward, words and success rule.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gato.skills.bodies import BODIES, get_body
+from gato.skills.rewards import Term
+from gato.specs import near_match
+
+UPRIGHT = 1.5
+"""rad; a half-cheetah pitched further than this (about a right angle) has gone over."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A statistic of one reading over the whole episode lies in [low, high], in the reading's unit."""
+
+    reading: str
+    statistic: Literal["mean", "min", "max", "rms"]
+    low: float = -np.inf
+    high: float = np.inf
+
+    def holds(self, reading_T: np.ndarray) -> bool:
+        """Whether an episode of T >= 1 steps meets the condition."""
+        if self.statistic == "rms":
+            value = float(np.sqrt(np.mean(np.square(reading_T))))
+        else:
+            value = float(getattr(np, self.statistic)(reading_T))
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        bounds = [f">= {self.low:g}"] * (self.low > -np.inf) + [f"<= {self.high:g}"] * (self.high < np.inf)
+        return f"{self.statistic} {self.reading} {' and '.join(bounds)}"
+
+
+@dataclass(frozen=True)
+class Skill:
+    """Something a body can be told to do."""
+
+    id: str
+    body: str
+    is_standard: bool
+    """The reward is Gymnasium's own, to the bit."""
+    reward: tuple[Term, ...]
+    prompt: str
+    """The canonical prompt."""
+    rule: tuple[Condition, ...]
+    """What success means, over the whole episode; an episode that ended early never succeeds."""
+    reading: str
+    """The reading that tells this skill from the others of its body."""
+
+    @property
+    def env_id(self) -> str:
+        """Gymnasium id, e.g. `gato/HalfCheetahRunForward-v0`."""
+        words = self.id.replace("/", "-").split("-")
+        return f"gato/{''.join(word[0].upper() + word[1:] for word in words)}-v0"
+
+    def phrases(self, split: Literal["train", "test"] = "train") -> tuple[str, ...]:
+        """Ways of saying it, the canonical prompt first; the test phrases are never trained on."""
+        prompts = importlib.import_module("gato.skills.prompts")
+        return tuple(prompts.phrases(self.id, split))
+
+    def success(self, readings: Mapping[str, np.ndarray], *, survived: bool) -> bool:
+        """Whether an episode with these readings (name -> (T,)) did what the skill says."""
+        return survived and all(condition.holds(readings[condition.reading]) for condition in self.rule)
+
+
+_STAYS_UPRIGHT = (Condition("pitch", "max", high=UPRIGHT), Condition("pitch", "min", low=-UPRIGHT))
+
+_TABLE = (
+    Skill(
+        id="half-cheetah/run-forward",
+        body="half-cheetah",
+        is_standard=True,
+        reward=(Term("forward_speed", 1.0), Term("control_cost", -0.1)),
+        prompt="run forward",
+        rule=(Condition("forward_speed", "mean", low=4.0), *_STAYS_UPRIGHT),
+        reading="forward_speed",
+    ),
+    Skill(
+        id="half-cheetah/run-backward",
+        body="half-cheetah",
+        is_standard=False,
+        reward=(
+            Term("backward_speed", 1.0, limit=5.0),
+            Term("control_cost", -0.1),
+            Term("pitch_cost", -0.5, limit=4.0),
+        ),
+        prompt="run backward",
+        rule=(Condition("forward_speed", "mean", high=-2.5), *_STAYS_UPRIGHT),
+        reading="forward_speed",
+    ),
+    Skill(
+        id="hopper/hop-forward",
+        body="hopper",
+        is_standard=True,
+        reward=(Term("forward_speed", 1.0), Term("alive", 1.0), Term("control_cost", -1e-3)),
+        prompt="hop forward",
+        rule=(Condition("forward_speed", "mean", low=1.5),),
+        reading="forward_speed",
+    ),
+    Skill(
+        id="hopper/hop-backward",
+        body="hopper",
+        is_standard=False,
+        reward=(Term("backward_speed", 1.0, limit=1.5), Term("alive", 1.0), Term("control_cost", -1e-3)),
+        prompt="hop backward",
+        rule=(Condition("forward_speed", "mean", high=-0.5),),
+        reading="forward_speed",
+    ),
+    Skill(
+        id="walker2d/run-forward",
+        body="walker2d",
+        is_standard=True,
+        reward=(Term("forward_speed", 1.0), Term("alive", 1.0), Term("control_cost", -1e-3)),
+        prompt="run forward",
+        rule=(Condition("forward_speed", "mean", low=2.0),),
+        reading="forward_speed",
+    ),
+    Skill(
+        id="walker2d/walk-backward",
+        body="walker2d",
+        is_standard=False,
+        reward=(Term("backward_speed", 1.0, limit=2.0), Term("alive", 1.0), Term("control_cost", -1e-3)),
+        prompt="walk backward",
+        rule=(Condition("forward_speed", "mean", high=-0.8),),
+        reading="forward_speed",
+    ),
+    Skill(
+        id="inverted-pendulum/balance",
+        body="inverted-pendulum",
+        is_standard=True,
+        reward=(Term("alive", 1.0),),
+        prompt="balance",
+        rule=(Condition("angle", "max", high=0.2), Condition("angle", "min", low=-0.2)),
+        reading="angle",
+    ),
+)
+
+SKILLS: dict[str, Skill] = {skill.id: skill for skill in _TABLE}
+
+
+def get_skill(skill_id: str) -> Skill:
+    """The skill of that id; ValueError with a near match when there is none."""
+    if skill_id not in SKILLS:
+        raise ValueError(f'unknown skill "{skill_id}"; {near_match(skill_id, SKILLS)}')
+    return SKILLS[skill_id]
+
+
+def skills_of(body: str) -> tuple[Skill, ...]:
+    """Every skill of a body, in the table's order; ValueError with a near match for an unknown body."""
+    get_body(body)
+    return tuple(skill for skill in SKILLS.values() if skill.body == body)
+
+
+assert {skill.body for skill in _TABLE} <= BODIES.keys()
