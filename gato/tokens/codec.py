@@ -54,8 +54,10 @@ class Statistics:
     @classmethod
     def of(cls, mean_N: np.ndarray | None, std_N: np.ndarray | None, elements: int, label: str) -> Statistics | None:
         """Checked copies; None where there are none."""
-        if mean_N is None or std_N is None:
+        if mean_N is None and std_N is None:
             return None
+        if mean_N is None or std_N is None:
+            raise ValueError(f"statistics of {label}: got one of mean and std; pass both, or neither for mu-law")
         mean_N, std_N = np.array(mean_N, np.float64), np.array(std_N, np.float64)
         fits = mean_N.shape == std_N.shape == (elements,)
         if not fits or not (np.isfinite(mean_N).all() and np.isfinite(std_N).all() and (std_N >= 0).all()):
@@ -200,10 +202,6 @@ class Codec:
         """The normalised text."""
         return self.text.decode(ids)
 
-    def number_bins(self, ids: np.ndarray) -> np.ndarray:
-        """Number ids -> bins 0..1023, for `number_value`. Unchecked: ids come from this codec."""
-        return ids - self.ranges.number_start
-
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, then codec.json with its hash: where codec.json stands, both are whole."""
         folder = Path(folder)
@@ -301,7 +299,10 @@ def _read_text_codec(path: Path, stated: str) -> TextCodec:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write whole or not at all."""
+    """Write whole or not at all: what stood there stays if the disk is full. OSError names the path."""
     partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""Words to ids and back, by the bundled tokenizer."""
+
+import pytest
+
+from gato.skills.prompts import WORDINGS, phrases
+from gato.tokens.text import TextCodec, train_text_codec
+
+TEXT = TextCodec.load()
+ALL_PHRASES = [p for skill in WORDINGS for split in ("train", "test") for p in phrases(skill, split)]
+
+
+@pytest.mark.parametrize(
+    "same", ["Run forward.", "run forward", "  RUN   forward!!", "run, forward", "ｒｕｎ forward", "run-forward\n"]
+)
+def test_punctuation_case_and_spaces_do_not_change_the_ids(same):
+    """Users of openvla-oft and openpi found that a trailing dot broke the policy."""
+    assert TEXT.encode(same) == TEXT.encode("run forward")
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("Don't fall!", "dont fall"),
+        ("at 1.5 m/s.", "at 1.5 m s"),
+        ("snake_case", "snake case"),
+        ("Ärger  日本", "ärger 日本"),
+        ("🙂...", ""),
+        ("", ""),
+    ],
+)
+def test_decoding_gives_the_normalised_text(text, normal):
+    assert TEXT.normalise(text) == normal
+    assert TEXT.decode(TEXT.encode(text)) == normal
+
+
+def test_no_words_are_no_ids():
+    assert TEXT.encode(" ... ") == []
+
+
+def test_ids_of_the_canonical_prompts_do_not_move():
+    """The bundled file is what saved prompts, caches and models were made with: a change must be meant."""
+    assert TEXT.size == 4096
+    assert TEXT.encode("run forward") == [362, 298]
+    assert TEXT.encode("please hop backward") == [373, 398, 314]
+
+
+def test_every_word_of_the_grammar_is_one_token():
+    words = {word for phrase in ALL_PHRASES for word in phrase.split()}
+    assert [word for word in sorted(words) if len(TEXT.encode(word)) != 1] == []
+
+
+def test_every_phrase_is_at_most_ten_tokens():
+    assert [phrase for phrase in ALL_PHRASES if not 1 <= len(TEXT.encode(phrase)) <= 10] == []
+
+
+def test_every_phrase_round_trips():
+    assert [phrase for phrase in ALL_PHRASES if TEXT.decode(TEXT.encode(phrase)) != phrase] == []
+
+
+def test_ids_beyond_text_are_refused():
+    with pytest.raises(ValueError, match=r"got \[4096\]; allowed: 0..4095"):
+        TEXT.decode([1, 4096])
+
+
+def test_training_twice_gives_the_same_tokenizer():
+    corpus = ALL_PHRASES * 2
+    assert train_text_codec(corpus, size=400).json == train_text_codec(corpus, size=400).json
