@@ -37,6 +37,11 @@ def test_no_words_are_no_ids():
     assert TEXT.encode(" ... ") == []
 
 
+def test_changing_returned_ids_does_not_change_later_ones():
+    TEXT.encode("run forward").append(0)
+    assert TEXT.encode("run forward") == [362, 298]
+
+
 def test_ids_of_the_canonical_prompts_do_not_move():
     """The bundled file is what saved prompts, caches and models were made with: a change must be meant."""
     assert TEXT.size == 4096
