@@ -1,0 +1,143 @@
+"""Anything that acts becomes a Minari dataset whose episodes happen again, bit by bit, when played back.
+
+In: a `Recording` (which skill or environment, who acts, how many episodes, what noise, which seeds) or a recipe of
+several. Out: one Minari dataset each, under Minari's root, with `provenance.json` beside its data.
+
+Finished blocks of episodes wait in a hidden folder that Minari does not list; the dataset appears by one rename at the
+end. A killed recording leaves nothing half-done in Minari's sight, and resuming gives the same bytes as if undisturbed.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gato.data.minari_io import check_dataset_id, open_dataset
+from gato.recording.blocks import Block, Plan, plan_block, record_block
+from gato.recording.crew import Crew, find_crew
+from gato.recording.dataset import assemble, made_by, publish
+from gato.recording.recipe import Recording, find_recipe, load_recipe
+from gato.runs import Progress, minari_root, read_json, write_json
+from gato.skills.stepper import Stepper, make_stepper
+
+__all__ = ["Recording", "find_recipe", "load_recipe", "record_recipe", "record_skill"]
+
+log = logging.getLogger("gato")
+
+STAGING = ".gato-staging"
+"""Hidden folder under Minari's root in which recordings wait until they are whole."""
+BLOCK_EPISODES = 64
+"""Episodes stepped together, and kept together when a recording is interrupted."""
+MOST_STEPS = 1_000_000
+"""Longest episode that is recorded; an environment without a limit is refused."""
+
+
+def record_recipe(
+    path_or_name: str | Path, *, resume: bool = False, overwrite: bool = False, experts: Path | None = None
+) -> tuple[str, ...]:
+    """Record every dataset of a recipe; their ids. `experts`: a folder of <body>/<skill> to use instead of the shipped."""
+    recordings = load_recipe(path_or_name)
+    if experts is not None:
+        folder = str(experts / "{skill}")
+        recordings = tuple(replace(one, expert=folder) if one.expert == "shipped" else one for one in recordings)
+    if not (resume or overwrite):
+        for recording in recordings:
+            _refuse_existing(recording)
+    return tuple(record_skill(recording, resume=resume, overwrite=overwrite) for recording in recordings)
+
+
+def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool = False) -> str:
+    """Record one dataset; its id.
+
+    An existing or half-finished dataset is refused unless `overwrite` or `resume`; resuming a finished one does
+    nothing. ValueError: a wrong id, expert or environment. FileExistsError: something is there already.
+    """
+    check_dataset_id(recording.id)
+    if overwrite and resume:
+        raise ValueError(f"{recording.id}: got both --overwrite and --resume; pass one of them")
+    if not (resume or overwrite):
+        _refuse_existing(recording)
+    target, staging = minari_root() / recording.id, _staging(recording)
+    stepper = make_stepper((recording.skills or (recording.env,))[0], min(recording.episodes, BLOCK_EPISODES))
+    crew = find_crew(recording, stepper)
+    if resume and target.exists():
+        _check_same(recording, crew, read_json(target / "data" / "metadata.json").get("provenance"))
+        open_dataset(recording.id)
+        log.info("%s is finished already", recording.id)
+        shutil.rmtree(staging, ignore_errors=True)
+        return recording.id
+    if overwrite:
+        shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True, exist_ok=True)
+    settings = staging / "recording.json"
+    if settings.is_file():
+        _check_same(recording, crew, read_json(settings))
+    write_json(settings, made_by(recording, crew))
+    blocks = _record_blocks(recording, stepper, crew, staging)
+    assemble(recording, crew, blocks, staging / "dataset")
+    publish(staging / "dataset", target)
+    shutil.rmtree(staging)
+    return recording.id
+
+
+def _max_steps(recording: Recording, stepper: Stepper) -> int:
+    if stepper.max_episode_steps > MOST_STEPS:
+        raise ValueError(
+            f"{recording.env} has no step limit, its episodes may never end; register it with max_episode_steps"
+        )
+    if any(recording.noise) and any(element.kind == "discrete" for element in stepper.spec.action):
+        raise ValueError(f"{recording.env} has discrete actions, which take no noise; leave out --noise")
+    return stepper.max_episode_steps
+
+
+def _record_blocks(recording: Recording, stepper: Stepper, crew: Crew, staging: Path) -> list[tuple[Plan, Path]]:
+    """Record the blocks that are not there yet; every block with its plan, in order."""
+    max_steps = _max_steps(recording, stepper)
+    blocks = []
+    with Progress(recording.episodes, "episodes", recording.id) as progress:
+        for first in range(0, recording.episodes, BLOCK_EPISODES):
+            plan = plan_block(
+                range(first, min(first + BLOCK_EPISODES, recording.episodes)),
+                max_steps,
+                seed=recording.seed,
+                noise=recording.noise,
+                num_skills=len(recording.skills),
+                changes=recording.changes,
+            )
+            path = staging / f"block-{first:07}.npz"
+            if Block.load(path, plan) is None:
+                block = record_block(stepper, crew.actors(plan.seeds[0]), recording.skills, plan)
+                block.save(path)
+            blocks.append((plan, path))
+            progress.update(len(plan.seeds))
+    return blocks
+
+
+def _staging(recording: Recording) -> Path:
+    return minari_root() / STAGING / recording.id.replace("/", "--")
+
+
+def _refuse_existing(recording: Recording) -> None:
+    if (minari_root() / recording.id).exists():
+        raise FileExistsError(f"dataset {recording.id} exists; pass --overwrite, or another --dataset-id")
+    if _staging(recording).exists():
+        raise FileExistsError(
+            f"dataset {recording.id} is half recorded; pass --resume to go on with it, or --overwrite to begin again"
+        )
+
+
+def _check_same(recording: Recording, crew: Crew, written: Any) -> None:
+    """Refuse to go on with what was begun, or made, with other settings or by another expert."""
+    now = made_by(recording, crew)
+    if written == now:
+        return
+    changed = ["it is not by gato record"]
+    if isinstance(written, dict):
+        changed = [f"{key} was {written.get(key)}, is {now[key]}" for key in now if written.get(key) != now[key]]
+    raise FileExistsError(
+        f"dataset {recording.id} was recorded in another way ({'; '.join(changed)}); "
+        "use the same settings, --overwrite, or another --dataset-id"
+    )

@@ -1,0 +1,174 @@
+"""Recorded blocks become one Minari dataset: checked, described, and put in its place by one rename.
+
+In: the recording, its crew, and the files of its blocks. Out: a dataset folder with `provenance.json`.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import minari
+import numpy as np
+from minari.data_collector.callbacks import EpisodeMetadataCallback
+from minari.dataset.minari_storage import MinariStorage
+from minari.namespace import create_namespace, list_local_namespaces
+
+from gato.data.check import episode_problems
+from gato.data.minari_io import FORMAT, Dataset, to_buffer
+from gato.recording.blocks import Block, Plan, plan_block, record_block
+from gato.recording.crew import Crew
+from gato.recording.recipe import Recording
+from gato.runs import minari_root, write_provenance
+from gato.skills.table import get_skill
+from gato.specs import Episode
+
+log = logging.getLogger("gato")
+
+REFERENCE_EPISODES = 16
+"""Episodes of a random actor, and of the expert where none was recorded without noise, for the reference scores."""
+
+
+def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
+    """What identifies a recording, as it comes back from JSON; an expert counts by its content, not by its path."""
+    settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recording).items()}
+    if crew.inputs:
+        settings["expert"] = crew.hashes
+    return settings
+
+
+def assemble(recording: Recording, crew: Crew, blocks: list[tuple[Plan, Path]], folder: Path) -> None:
+    """Write the whole Minari dataset into `folder`, every episode checked before it is written."""
+    shutil.rmtree(folder, ignore_errors=True)
+    data = folder / "data"
+    data.mkdir(parents=True)
+    view = _view(recording, crew, folder)
+    storage = MinariStorage.new(
+        data, view.observation_space, view.action_space, view.env_spec, data_format="hdf5", jpeg_encoding=False
+    )
+    facts, noiseless, clipped = EpisodeMetadataCallback(), [], 0
+    for plan, path in blocks:
+        block = Block.load(path, plan)
+        if block is None:
+            raise ValueError(f"{path} was damaged while recording; pass --resume to record it again")
+        clipped += block.clipped
+        episodes = block.episodes()
+        _validate(episodes, view, plan)
+        storage.update_episodes([to_buffer(one, view.observation_space, view.action_space) for one in episodes])
+        ids = range(plan.first, plan.first + len(episodes))
+        storage.update_episode_metadata([facts({"rewards": one.rewards}) for one in episodes], ids)
+        noiseless += [float(one.rewards.sum()) for one, level in zip(episodes, plan.noise, strict=True) if not level]
+    if clipped:
+        log.warning("%s: %d numbers of the expert's actions lay outside the box; clipped", recording.id, clipped)
+    reference = _reference(recording, crew, noiseless)
+    storage.update_metadata(_metadata(recording, crew, view, reference))
+    write_provenance(
+        folder,
+        command=_command(recording),
+        config=asdict(recording),
+        seeds={"seed": recording.seed},
+        inputs=crew.inputs,
+    )
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Put the finished dataset where Minari lists it, in one rename; what was there before is moved away first."""
+    namespace = str(target.parent.relative_to(minari_root()))
+    if namespace not in list_local_namespaces():
+        create_namespace(namespace)
+    if target.exists():
+        target.rename(folder.with_name("replaced"))
+    folder.rename(target)
+
+
+def _metadata(recording: Recording, crew: Crew, view: Dataset, reference: dict[str, float]) -> dict[str, Any]:
+    by = {"shipped": "the experts that come with Gato", "random": "random actions", "zero": "no action at all"}
+    what = f"switching between {', '.join(recording.switch)}" if recording.switch else recording.env
+    facts: dict[str, Any] = {
+        "dataset_id": recording.id,
+        "minari_version": minari.__version__,
+        "algorithm_name": "PPO" if recording.expert == "shipped" else by.get(recording.expert, "custom expert"),
+        # One author: Minari writes the set in an order that varies between processes.
+        "author": {"Gato"},
+        "description": f"{what}, acted by {by.get(recording.expert, 'an expert of its own')}",
+        "requirements": [f"{name}=={metadata.version(name)}" for name in ("gymnasium", "mujoco")],
+        "gato_format": FORMAT,
+        "skills": list(recording.skills),
+        "prompts": [list(phrases) for phrases in view.prompts],
+        "noise": list(view.noise),
+        "provenance": made_by(recording, crew),
+        "reference": reference,
+    }
+    if reference:
+        facts["ref_min_score"], facts["ref_max_score"] = reference["random"], reference["expert"]
+        facts["num_episodes_average_score"] = reference["expert_episodes"]
+    return facts
+
+
+def _reference(recording: Recording, crew: Crew, noiseless: list[float]) -> dict[str, float]:
+    """Mean returns of random actions and of the expert; none for switch episodes, which have no one task."""
+    if recording.switch or not crew.inputs:
+        return {}
+    expert = noiseless or _returns(recording, crew)
+    random = _returns(recording, replace(crew, experts=()))
+    return {"random": float(np.mean(random)), "expert": float(np.mean(expert)), "expert_episodes": len(expert)}
+
+
+def _returns(recording: Recording, crew: Crew) -> list[float]:
+    """Returns of a few episodes without noise."""
+    plan = plan_block(
+        range(min(REFERENCE_EPISODES, crew.stepper.num_envs)),
+        crew.stepper.max_episode_steps,
+        seed=recording.seed,
+        noise=(0.0,),
+        num_skills=1,
+        changes=(1, 1),
+    )
+    block = record_block(crew.stepper, crew.actors(plan.seeds[0]), recording.skills, plan)
+    return [float(one.rewards.sum()) for one in block.episodes()]
+
+
+def _view(recording: Recording, crew: Crew, folder: Path) -> Dataset:
+    """The dataset as `open_dataset` will see it."""
+    levels = recording.noise
+    return Dataset(
+        id=recording.id,
+        folder=folder,
+        spec=crew.stepper.spec,
+        env_spec=crew.stepper.env_spec,
+        observation_space=crew.stepper.observation_space,
+        action_space=crew.stepper.action_space,
+        num_episodes=recording.episodes,
+        num_steps=0,
+        is_ours=True,
+        skills=recording.skills,
+        prompts=tuple(get_skill(skill).phrases("train") for skill in recording.skills) or (("",),),
+        reference={},
+        noise=tuple(levels[index % len(levels)] for index in range(recording.episodes)),
+    )
+
+
+def _validate(episodes: list[Episode], view: Dataset, plan: Plan) -> None:
+    problems = [
+        problem
+        for offset, episode in enumerate(episodes)
+        for problem in episode_problems(episode, view, plan.first + offset)
+    ]
+    if problems:
+        raise ValueError(f"{problems[0]} ({len(problems)} problems in these episodes; nothing was written)")
+
+
+def _command(recording: Recording) -> str:
+    """What makes this dataset again when typed."""
+    what = recording.env
+    if recording.switch:
+        fewest, most = recording.changes
+        what = f"{recording.env} --switch {' '.join(recording.switch)} --changes {fewest} {most}"
+    levels = " ".join(f"{level:g}" for level in recording.noise)
+    name = f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
+    numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"
+    return f"gato record {what} {numbers} --expert {recording.expert}{name}"

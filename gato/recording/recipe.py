@@ -1,0 +1,169 @@
+"""What to record: one `Recording`, or a recipe of several in YAML.
+
+In: a YAML file (`datasets/demo.yaml` shows every key), or the name of one that comes with the package.
+Out: `Recording`s, checked; every unknown key, skill and body is named at once, with a near match.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gato.skills.bodies import get_body
+from gato.skills.table import SKILLS, get_skill
+from gato.specs import near_match
+
+PACKAGE = Path(__file__).parent.parent
+RECIPE_FOLDERS = (PACKAGE / "recipes", PACKAGE.parent / "datasets")
+"""Where an installed package and a checkout keep the recipes."""
+ACTORS = ("shipped", "random", "zero")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One dataset to record."""
+
+    env: str
+    """A skill id or any Gymnasium id; a body's name when `switch` is given."""
+    episodes: int = 10
+    seed: int = 0
+    """Episode i starts from seed * 100003 + i."""
+    noise: tuple[float, ...] = (0.0,)
+    """Standard deviations of the noise on actions, in their own unit, one after the other over the episodes."""
+    expert: str = "shipped"
+    """shipped, random, zero, a policy folder (`{skill}` in it is replaced), or module.py:factory."""
+    dataset_id: str = ""
+    """Minari id; by default gato/<body>/<skill>-v0, gato/<body>/switch-v0, or gato/<environment>/<expert>-v0."""
+    switch: tuple[str, ...] = ()
+    """Skills of one body between which an episode changes."""
+    changes: tuple[int, int] = (1, 3)
+    """Fewest and most changes of skill in an episode."""
+
+    def __post_init__(self) -> None:
+        problems = [*self._wrong_numbers(), *self._wrong_switch()]
+        if problems:
+            raise ValueError(f"recording {self.env}: " + "; ".join(problems))
+
+    @property
+    def id(self) -> str:
+        """The Minari id of the dataset."""
+        if self.dataset_id:
+            return self.dataset_id
+        if self.switch:
+            return f"gato/{self.env}/switch-v0"
+        if self.env in SKILLS:
+            return f"gato/{self.env}-v0"
+        words = re.sub(r"-v\d+$", "", self.env.split("/")[-1].split(":")[-1])
+        kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", words).lower()
+        actor = self.expert if self.expert in ACTORS else "expert"
+        return f"gato/{re.sub(r'[^-_a-z0-9]', '-', kebab)}/{actor}-v0"
+
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """Skill ids, index = prompt_id; empty for an environment that is none of ours."""
+        return self.switch or ((self.env,) if self.env in SKILLS else ())
+
+    def _wrong_numbers(self) -> list[str]:
+        wrong = []
+        if self.episodes < 1:
+            wrong.append(f"episodes is {self.episodes}; at least 1")
+        if self.seed < 0:
+            wrong.append(f"seed is {self.seed}; at least 0")
+        if not self.noise or any(level < 0 for level in self.noise):
+            wrong.append(f"noise is {list(self.noise)}; standard deviations of at least 0, at least one")
+        return wrong
+
+    def _wrong_switch(self) -> list[str]:
+        if not self.switch:
+            # A word without a version is meant as a skill: Gymnasium's ids end in -vN.
+            is_skill = self.env in SKILLS or re.search(r"-v\d+$", self.env)
+            return [] if is_skill else [f'unknown skill or environment "{self.env}"; {near_match(self.env, SKILLS)}']
+        body = get_body(self.env).name
+        foreign = [skill for skill in self.switch if get_skill(skill).body != body]
+        wrong = [f"{foreign} are not skills of {body}"] if foreign else []
+        if len(set(self.switch)) < 2:
+            wrong.append(f"switch is {list(self.switch)}; at least two different skills")
+        if len(self.changes) != 2 or not 1 <= self.changes[0] <= self.changes[1]:
+            wrong.append(f"changes is {list(self.changes)}; [fewest, most], at least 1")
+        return wrong
+
+
+def find_recipe(path_or_name: str | Path) -> Path:
+    """The YAML file meant by a path or by the name of a recipe that comes with the package."""
+    path = Path(path_or_name)
+    if path.is_file():
+        return path
+    shipped = {file.stem: file for folder in RECIPE_FOLDERS if folder.is_dir() for file in folder.glob("*.yaml")}
+    if path.stem in shipped and path.parent in (Path(), Path("datasets")):
+        return shipped[path.stem]
+    raise ValueError(f"no recipe {path}: no such file; {near_match(path.stem, shipped)}")
+
+
+def load_recipe(path_or_name: str | Path) -> tuple[Recording, ...]:
+    """The recordings of a recipe; ValueError names every entry that is wrong."""
+    path = find_recipe(path_or_name)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("datasets"), list):
+        raise ValueError(f'{path} has no list "datasets"; see datasets/demo.yaml for the form')
+    allowed = {item.name for item in fields(Recording)} - {"env", "switch"} | {"skill", "env", "body", "switch"}
+    defaults = content.get("defaults") or {}
+    problems = [
+        f'"{key}" at the top: {near_match(str(key), ("datasets", "defaults"))}'
+        for key in content
+        if key not in ("datasets", "defaults")
+    ]
+    recordings: list[Recording] = []
+    for number, entry in enumerate([defaults, *content["datasets"]]):
+        place = f"dataset {number}" if number else "defaults"
+        if not isinstance(entry, dict):
+            problems.append(f"{place} is {entry!r}; a mapping is needed")
+            continue
+        unknown = [
+            f'{place}: unknown key "{key}"; {near_match(str(key), allowed)}' for key in entry if key not in allowed
+        ]
+        problems += unknown
+        if number and not unknown and not problems:
+            try:
+                recordings.append(_recording({**defaults, **entry}))
+            except (ValueError, TypeError) as error:
+                problems.append(f"{place}: {error}")
+    ids = [recording.id for recording in recordings]
+    problems += [f"{dataset_id} is recorded twice" for dataset_id in sorted(set(ids)) if ids.count(dataset_id) > 1]
+    if problems:
+        raise ValueError(f"{path}: " + "; ".join(problems))
+    return tuple(recordings)
+
+
+def _recording(entry: dict[str, Any]) -> Recording:
+    names = [key for key in ("skill", "env", "body") if key in entry]
+    if len(names) != 1:
+        raise ValueError(f'names {names or "nothing"} to record; exactly one of "skill", "env" and "body" is needed')
+    if (names == ["body"]) != ("switch" in entry):
+        raise ValueError('"body" and "switch" (its skills) belong together')
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in entry.items() if key != names[0]
+    }
+    if not isinstance(values.get("noise", ()), tuple):
+        values["noise"] = (values["noise"],)
+    wanted = {
+        "episodes": int,
+        "seed": int,
+        "expert": str,
+        "dataset_id": str,
+        "noise": tuple,
+        "switch": tuple,
+        "changes": tuple,
+    }
+    for key, value in values.items():
+        if not isinstance(value, wanted[key]) or isinstance(value, bool):
+            raise ValueError(f"{key} is {value!r}; {wanted[key].__name__.replace('tuple', 'list')} is needed")
+    if "noise" in values:
+        values["noise"] = tuple(float(level) for level in values["noise"])
+    return Recording(env=str(entry[names[0]]), **values)
