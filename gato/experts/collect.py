@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from gato.experts.policy import Policy
-from gato.skills.stepper import Stepper, make_stepper
+from gato.skills.batch_stepper import BatchStepper
+from gato.skills.stepper import make_stepper
 from gato.specs import _Arrays
 
 REWARD_CLIP = 10.0
 """Normalised rewards beyond this are cut (as in Stable-Baselines3's VecNormalize)."""
 MAX_SEED = 2**31 - 1
+TRUSTED_STEPS = 1e6
 START_NOISE = 0.1
 """Standard deviation of the action noise (units of half the box) under which start states are gathered."""
 
@@ -69,11 +71,19 @@ class Finished:
     lengths: tuple[int, ...]
 
 
+@dataclass(frozen=True, repr=False)
+class StartStates(_Arrays):
+    """Where episodes of training may begin, beside the environment's own starts."""
+
+    qpos_NQ: np.ndarray
+    qvel_NV: np.ndarray
+
+
 class Collector:
     """Owns the environments, the normalisers and the random numbers of collecting."""
 
     def __init__(
-        self, stepper: Stepper, *, seed: int, discount: float, starts: dict[str, np.ndarray], start_share: float
+        self, stepper: BatchStepper, *, seed: int, discount: float, starts: StartStates | None, start_share: float
     ) -> None:
         self.stepper, self.discount = stepper, discount
         self.starts, self.start_share = starts, start_share
@@ -135,23 +145,27 @@ class Collector:
         moments = self.observation_moments
         return replace(policy, mean_O=moments.mean.copy(), std_O=np.sqrt(moments.variance + 1e-8))
 
+    def trust(self, policy: Policy) -> None:
+        """Begin with the statistics of a policy, as if they came from `TRUSTED_STEPS` observations."""
+        self.observation_moments = Moments(policy.mean_O.copy(), policy.std_O**2, TRUSTED_STEPS)
+
     def _begin(self, ids: np.ndarray) -> np.ndarray:
         """Begin episodes: as the environment does, or, for a share of them, in a state an earlier expert visited."""
         seeds = self.rng.integers(MAX_SEED, size=len(ids)).tolist()
         observations_BO = self.stepper.reset(ids, seeds)
-        if not self.starts:
+        if self.starts is None:
             return observations_BO
         chosen = np.flatnonzero(self.rng.random(len(ids)) < self.start_share)
         if len(chosen):
-            rows = self.rng.integers(len(next(iter(self.starts.values()))), size=len(chosen))
-            states = {name: values[rows] for name, values in self.starts.items()}
-            observations_BO[chosen] = self.stepper.set_state(ids[chosen], states)
+            rows = self.rng.integers(len(self.starts.qpos_NQ), size=len(chosen))
+            place = self.starts.qpos_NQ[rows], self.starts.qvel_NV[rows]
+            observations_BO[chosen] = self.stepper.set_state(ids[chosen], *place)
         return observations_BO
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """All that decides the next rollout: arrays, and facts that JSON can hold."""
         moments = {"observation": self.observation_moments, "return": self.return_moments}
-        arrays = {f"env.{name}": values for name, values in self.stepper.state().items()}
+        arrays = {f"env.{name}": values for name, values in self.stepper.snapshot().items()}
         arrays |= {f"{name}.mean": m.mean for name, m in moments.items()}
         arrays |= {f"{name}.variance": m.variance for name, m in moments.items()}
         arrays |= {"observations": self.observations_BO, "discounted": self.discounted_B}
@@ -161,8 +175,7 @@ class Collector:
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Put back what `state` gave."""
-        ids = np.arange(self.stepper.num_envs)
-        self.stepper.set_state(ids, {name[4:]: v for name, v in arrays.items() if name.startswith("env.")})
+        self.stepper.restore({name[4:]: values for name, values in arrays.items() if name.startswith("env.")})
         for name, moments in (("observation", self.observation_moments), ("return", self.return_moments)):
             moments.mean, moments.variance = arrays[f"{name}.mean"], arrays[f"{name}.variance"]
             moments.count = facts["counts"][name]
@@ -171,28 +184,33 @@ class Collector:
         self.rng.bit_generator.state = facts["rng"]
 
 
+def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
+    """Environments that can be put into any state; ValueError where this MuJoCo is too old for them."""
+    stepper = make_stepper(skill_id, num_envs)
+    if not isinstance(stepper, BatchStepper):
+        raise ValueError(f"{skill_id}: training needs mujoco.batch; install mujoco >= 4.0")
+    return stepper
+
+
 def gather_starts(
     policies: Sequence[Policy], *, seed: int, num_envs: int = 64, num_steps: int = 500, every: int = 10
-) -> dict[str, np.ndarray]:
+) -> StartStates:
     """States of a body that `policies` visit, early ones and settled ones alike, for `Collector` to begin in."""
     rng, gathered = np.random.default_rng([seed, 2]), []
     ids = np.arange(num_envs)
     for policy in policies:
-        stepper = make_stepper(policy.skill, num_envs)
+        stepper = training_stepper(policy.skill, num_envs)
         observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
         for t in range(num_steps):
             unit_BA = policy.act(policy.normalise(observations_BO))
             unit_BA = np.clip(unit_BA, -1, 1) + START_NOISE * rng.standard_normal(unit_BA.shape, np.float32)
             step = stepper.step(policy.to_box(unit_BA))
             observations_BO = step.observations_BO
-            ended = step.terminated_B | step.truncated_B
+            ended_B = step.terminated_B | step.truncated_B
             if t % every == every - 1:
-                gathered.append({name: values[~ended] for name, values in stepper.state().items()})
-            if ended.any():
-                observations_BO = observations_BO.copy()
-                seeds = rng.integers(MAX_SEED, size=int(ended.sum())).tolist()
-                observations_BO[ended] = stepper.reset(np.flatnonzero(ended), seeds)
-    if not gathered:
-        return {}
-    states = {name: np.concatenate([state[name] for state in gathered]) for name in gathered[0]}
-    return {**states, "elapsed": np.zeros_like(states["elapsed"])}
+                gathered.append(stepper.get_state(ids[~ended_B]))
+            if ended_B.any():
+                seeds = rng.integers(MAX_SEED, size=int(ended_B.sum())).tolist()
+                observations_BO[ended_B] = stepper.reset(ids[ended_B], seeds)
+    qpos, qvel = zip(*gathered, strict=True)
+    return StartStates(np.concatenate(qpos), np.concatenate(qvel))

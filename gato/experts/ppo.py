@@ -111,7 +111,12 @@ class Learner:
             for rows_N in np.array_split(self.rng.permutation(size), max(1, size // self.config.minibatch_size)):
                 rows = torch.from_numpy(rows_N)
                 sums += self._minibatch(
-                    observations_NO[rows], actions_NA[rows], old_N[rows], advantages_N[rows], targets_N[rows], critic_only
+                    observations_NO[rows],
+                    actions_NA[rows],
+                    old_N[rows],
+                    advantages_N[rows],
+                    targets_N[rows],
+                    critic_only,
                 )
                 count += 1
         return UpdateFigures(*(sums / count).tolist())
@@ -162,7 +167,9 @@ class Learner:
     def weights(self) -> tuple[tuple[tuple[np.ndarray, np.ndarray], ...], np.ndarray]:
         """A copy of the actor for a Policy: layers and log standard deviation."""
         linear = [module for module in self.actor if isinstance(module, nn.Linear)]
-        layers = tuple((m.weight.detach().T.contiguous().numpy().copy(), m.bias.detach().numpy().copy()) for m in linear)
+        layers = tuple(
+            (m.weight.detach().T.contiguous().numpy().copy(), m.bias.detach().numpy().copy()) for m in linear
+        )
         return layers, self.log_std_A.detach().numpy().copy()
 
     @torch.no_grad()

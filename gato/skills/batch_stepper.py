@@ -81,6 +81,20 @@ class BatchStepper:
         self._elapsed_B[ids] = 0
         return self._observe(qpos_BQ, qvel_BV)
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Copies of all that decides what comes next, in every row: what `restore` takes, in this or another process."""
+        names = ("qpos", "qvel", "qacc_warmstart", "time")
+        kept = {name: np.array(self._batch.bind(name)) for name in names}
+        return {**kept, "elapsed": self._elapsed_B.copy(), "skill_index": self._skill_index_B.copy()}
+
+    def restore(self, kept: dict[str, np.ndarray]) -> None:
+        """Goes on from a `snapshot`, to the bit (`set_state` begins an episode instead)."""
+        for name in ("qpos", "qvel", "qacc_warmstart", "time"):
+            self._batch.bind(name)[:] = kept[name]
+        self._elapsed_B[:] = kept["elapsed"]
+        self._skill_index_B[:] = kept["skill_index"]
+        self.select_skill(np.arange(0), self._skills[self._skill_index_B[0]].id)
+
     def step(self, actions_BA: np.ndarray, ids: np.ndarray | None = None) -> Transition:
         """Steps the rows `ids` (None: all); FloatingPointError names the rows whose state or action is not finite."""
         rows = _ALL if ids is None else ids

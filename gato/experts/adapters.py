@@ -1,0 +1,101 @@
+"""Other people's experts: `module.py:factory`, beside our own skill ids and policy folders.
+
+In: what the user typed, the environment's spec. Out: an Actor. The factory takes one Gymnasium environment made from that
+spec and returns `act(observations_BO) -> actions_BA`, which may hold state and then has `reset(ids)`.
+Naming a Python file runs it: only files that you trust.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from gato.experts.policy import Policy
+from gato.experts.shipped import find_expert
+from gato.skills.evaluate import Actor
+from gato.skills.spaces import body_spec
+from gato.specs import BodySpec, near_match
+
+
+def load_expert(text: str, env_spec: EnvSpec) -> Actor:
+    """The expert named by a skill id, a policy folder, a training run, or `module.py:factory`.
+
+    ValueError when there is none, when the file has no such function, or when it does not fit the environment.
+    """
+    file, separator, name = text.rpartition(":")
+    env = gymnasium.make(env_spec, disable_env_checker=True)
+    spec = body_spec(env_spec.id, env.observation_space, env.action_space)
+    if separator and file.endswith(".py"):
+        return ForeignExpert(_call_factory(Path(file), name, env), text, spec)
+    env.close()
+    policy = Policy.load(find_expert(text))
+    wanted, got = (len(spec.observation), len(spec.action)), (len(policy.mean_O), len(policy.low_A))
+    if wanted != got:
+        raise ValueError(
+            f"the expert {text} ({policy.skill}) reads {got[0]} numbers and gives {got[1]}, but {env_spec.id} observes"
+            f" {wanted[0]} and takes {wanted[1]}; choose an expert of the same body"
+        )
+    return policy
+
+
+class ForeignExpert:
+    """An actor from a user's file, held to the contract: (B, A) finite numbers."""
+
+    def __init__(self, act: Any, text: str, spec: BodySpec) -> None:
+        self.act, self.text, self.spec = act, text, spec
+
+    def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
+        """Actions (B, A) as the user's function gives them (the caller clips to the box and counts)."""
+        actions_BA = np.asarray(self.act(observations_BO))
+        wanted = (len(observations_BO), len(self.spec.action))
+        if actions_BA.shape != wanted:
+            raise ValueError(
+                f"{self.text} gave actions of shape {actions_BA.shape} for {len(observations_BO)} observations;"
+                f" {wanted} is needed: one row an observation"
+            )
+        if not np.isfinite(actions_BA).all():
+            rows = np.flatnonzero(~np.isfinite(actions_BA).all(1)).tolist()
+            raise ValueError(f"{self.text} gave NaN or infinite actions in rows {rows}; mend the expert")
+        return actions_BA
+
+    def reset(self, ids: np.ndarray) -> None:
+        """Those rows begin an episode; passed on if the user's function wants to know."""
+        if hasattr(self.act, "reset"):
+            self.act.reset(ids)
+
+    def __repr__(self) -> str:
+        return f"ForeignExpert({self.text!r})"
+
+
+def _call_factory(path: Path, name: str, env: gymnasium.Env[Any, Any]) -> Any:
+    module = _load_module(path)
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ValueError(f'{path} has no function "{name}"; {near_match(name, own) if own else "it defines none"}')
+    act = factory(env)
+    if not callable(act):
+        raise ValueError(f"{path}:{name} returned {type(act).__name__}; a function act(observations_BO) is needed")
+    return act
+
+
+def _load_module(path: Path) -> ModuleType:
+    if not path.is_file():
+        beside = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        raise ValueError(f"{path}: no such file; {near_match(path.name, beside) if beside else 'check the path'}")
+    spec = importlib.util.spec_from_file_location(f"gato_expert_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,27 @@
+"""Experts that come with the package: `shipped/<body>/<skill>/`, and how an expert is named in commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gato.experts.policy import Policy
+from gato.skills.table import SKILLS
+from gato.specs import near_match
+
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+def shipped_policy(skill_id: str) -> Policy:
+    """The expert of a skill that comes with Gato; ValueError where there is none."""
+    return Policy.load(find_expert(skill_id))
+
+
+def find_expert(text: str | Path) -> Path:
+    """The policy folder meant by a skill id, a policy folder, or a training run (its `best`)."""
+    folder = Path(text)
+    for candidate in (SHIPPED / text, folder, folder / "best"):
+        if (candidate / "policy.json").is_file():
+            return candidate
+    if str(text) in SKILLS:
+        raise ValueError(f"no expert of {text} comes with Gato; train one: gato expert train {text} --out DIR")
+    raise ValueError(f'no expert "{text}": neither a policy folder nor a skill; {near_match(str(text), SKILLS)}')

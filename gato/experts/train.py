@@ -1,0 +1,269 @@
+"""Training an expert: collect with the previous weights while learning from the last rollout; log, evaluate, save.
+
+In: a skill id, a PPOConfig. Out: a folder with `best/` and `last/` (Policy folders), `logs/progress.csv`,
+`checkpoints/state.safetensors` (for --resume) and provenance.
+
+Two threads, one hand-shake an iteration: a worker collects rollout i+1 with the weights from before update i, while
+the caller's thread does update i. Physics and torch release the GIL, so both cores are busy, and since nothing
+else is shared two seeded runs are equal.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from gato.experts.collect import Collector, Rollout, gather_starts, training_stepper
+from gato.experts.logs import LoggerName, Writer, open_writers
+from gato.experts.policy import Policy
+from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
+from gato.experts.shipped import find_expert
+from gato.runs import Progress, content_hash, open_run, read_json, write_atomic, write_json, write_provenance
+from gato.skills.evaluate import evaluate
+from gato.skills.table import get_skill
+
+log = logging.getLogger("gato.experts")
+NUM_EVALUATIONS = 20
+"""Over a run, evenly spread."""
+EVALUATION_EPISODES = 20
+EVALUATION_SEED = 10_000
+"""Added to the run's seed: `best` is not chosen on the episodes that `gato expert eval` reports."""
+CHECKPOINT_SECONDS = 20.0
+"""Between saved states: what a killed run loses at most."""
+CRITIC_ITERATIONS = 10
+"""Updates of the critic alone after `init_from`: a fresh critic would spoil the weights taken over."""
+
+
+def train_expert(
+    skill_id: str,
+    *,
+    steps: int,
+    seed: int,
+    out: str | Path,
+    config: PPOConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    logger: LoggerName = "csv",
+) -> Path:
+    """Train an expert of a skill for `steps` environment steps (rounded up to whole rollouts); returns `out`.
+
+    A killed run goes on with `resume` and ends with the same weights as one that was left alone. Ctrl-C leaves `best`,
+    `last` and the newest checkpoint.
+    """
+    skill = get_skill(skill_id)
+    config = config or PPOConfig()
+    if steps < 1:
+        raise ValueError(f"steps={steps}; an expert needs at least 1, and usually millions")
+    settings = json.loads(json.dumps({"skill": skill.id, "steps": steps, "seed": seed, "config": asdict(config)}))
+    folder = open_run(out, overwrite=overwrite, resume=resume)
+    if resume and (folder / "run.json").is_file():
+        _check_same_run(read_json(folder / "run.json"), settings, folder)
+    write_json(folder / "run.json", settings)
+    begun = time.monotonic()
+    with _one_torch_thread():
+        run = _Run(skill.id, steps=steps, seed=seed, config=config, folder=folder)
+        if resume:
+            run.load()
+        writers = open_writers(folder / "logs", logger, settings, first_step=run.steps_done)
+        try:
+            _loop(run, writers)
+        finally:
+            for writer in writers:
+                writer.close()
+    inputs = {
+        text: {"path": str(find_expert(text)), "hash": content_hash(find_expert(text))}
+        for text in dict.fromkeys([*config.start_states, *([config.init_from] if config.init_from else [])])
+    }
+    command = command_line(skill.id, steps=steps, seed=seed, out=out, config=config)
+    record = write_provenance(folder, command=command, config=settings, seeds={"train": seed}, inputs=inputs)
+    seconds = round(run.seconds_before + time.monotonic() - begun, 1)
+    write_json(folder / "provenance.json", {**record, "result": {"steps": run.steps_done, "seconds": seconds}})
+    return folder
+
+
+def command_line(skill_id: str, *, steps: int, seed: int, out: str | Path, config: PPOConfig) -> str:
+    """What to type to train this expert again: every setting that is not the default."""
+    words = ["gato expert train", skill_id, f"--steps {steps}", f"--seed {seed}"]
+    for field in fields(PPOConfig):
+        value = getattr(config, field.name)
+        if value == getattr(PPOConfig(), field.name):
+            continue
+        flag = f"--{field.name}"
+        if field.name == "start_states":
+            words += [f"{flag}+ {text}" for text in value]
+        else:
+            words.append(f"{flag} {json.dumps(value) if isinstance(value, tuple) else value}")
+    return " ".join([*words, f"--out {out}"])
+
+
+class _Run:
+    """The state of one training run: everything that `save` writes and `load` reads."""
+
+    def __init__(self, skill_id: str, *, steps: int, seed: int, config: PPOConfig, folder: Path) -> None:
+        self.skill_id, self.seed, self.config, self.folder = skill_id, seed, config, folder
+        stepper = training_stepper(skill_id, config.num_envs)
+        spec = stepper.spec
+        self.num_iterations = -(-steps // self.steps_an_iteration)
+        self.iteration = 0
+        self.best = -np.inf
+        self.seconds_before = 0.0
+        self.recent: deque[tuple[float, int]] = deque(maxlen=100)
+        visitors = [Policy.load(find_expert(text)) for text in config.start_states]
+        starts = gather_starts(visitors, seed=seed) if visitors else None
+        self.collector = Collector(
+            stepper, seed=seed, discount=config.discount, starts=starts, start_share=config.start_share
+        )
+        self.learner = Learner(config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed)
+        layers, log_std_A = self.learner.weights()
+        ones_O = np.ones(len(spec.observation))
+        box = {"low_A": spec.action_low, "high_A": spec.action_high}
+        self.blank = Policy(skill_id, mean_O=0 * ones_O, std_O=ones_O, layers=layers, log_std_A=log_std_A, **box)
+        if config.init_from:
+            parent = Policy.load(find_expert(config.init_from))
+            self.learner.begin_from(parent)
+            self.collector.trust(parent)
+            self.blank = parent.with_layers(*self.learner.weights())
+        self.pending: Rollout | None = None
+
+    @property
+    def steps_an_iteration(self) -> int:
+        return self.config.num_envs * self.config.rollout_steps
+
+    @property
+    def steps_done(self) -> int:
+        return self.iteration * self.steps_an_iteration
+
+    def policy(self) -> Policy:
+        """The newest weights with the newest observation statistics."""
+        return self.collector.normaliser(self.blank.with_layers(*self.learner.weights()))
+
+    def prime(self) -> None:
+        """A first rollout only for the statistics (without them the first update is a blind one), then one to learn from."""
+        self.collector.collect(self.blank, self.config.rollout_steps)
+        self.pending, _ = self.collector.collect(self.policy(), self.config.rollout_steps)
+
+    def advance(self, pool: ThreadPoolExecutor) -> UpdateFigures:
+        """One iteration: update on the pending rollout while the next one is collected."""
+        assert self.pending is not None
+        collecting = pool.submit(self.collector.collect, self.policy(), self.config.rollout_steps)
+        figures = self.learner.update(
+            self.pending,
+            learning_rate=self.config.learning_rate * (1 - self.iteration / self.num_iterations),
+            critic_only=bool(self.config.init_from) and self.iteration < CRITIC_ITERATIONS,
+        )
+        self.pending, finished = collecting.result()
+        self.recent.extend(zip(finished.returns, finished.lengths, strict=True))
+        self.iteration += 1
+        return figures
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all, and the policy `last`."""
+        assert self.pending is not None
+        learner, learner_facts = self.learner.state()
+        collector, collector_facts = self.collector.state()
+        pending = {field.name: getattr(self.pending, field.name) for field in fields(self.pending)}
+        groups = {"learner": learner, "collector": collector, "pending": pending}
+        arrays = {f"{group}/{k}": np.ascontiguousarray(v) for group, kept in groups.items() for k, v in kept.items()}
+        facts = {"learner": learner_facts, "collector": collector_facts, "iteration": self.iteration}
+        facts |= {"best": self.best, "recent": list(self.recent), "seconds": self.seconds_before}
+        content = save(arrays, metadata={"facts": json.dumps(facts)})
+        write_atomic(self.folder / "checkpoints" / "state.safetensors", content)
+        self.policy().save(self.folder / "last")
+
+    def load(self) -> None:
+        """Go on from the checkpoint; a run killed before its first one begins anew."""
+        path = self.folder / "checkpoints" / "state.safetensors"
+        if not path.is_file():
+            log.info("%s has no checkpoint yet: beginning anew", self.folder)
+            return
+        try:
+            with safe_open(path, "numpy") as stored:
+                facts = json.loads(stored.metadata()["facts"])
+                arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged ({error}); train again with --overwrite") from error
+        groups: dict[str, dict[str, Any]] = {"learner": {}, "collector": {}, "pending": {}}
+        for key, value in arrays.items():
+            group, name = key.split("/", 1)
+            groups[group][name] = value
+        self.learner.load_state(groups["learner"], facts["learner"])
+        self.collector.load_state(groups["collector"], facts["collector"])
+        self.pending = Rollout(**groups["pending"])
+        self.iteration, self.best, self.seconds_before = facts["iteration"], facts["best"], facts["seconds"]
+        self.recent.extend((value, length) for value, length in facts["recent"])
+
+
+def _loop(run: _Run, writers: list[Writer]) -> None:
+    begun = saved = time.monotonic()
+    before = run.seconds_before
+    every = max(1, run.num_iterations // NUM_EVALUATIONS)
+    if run.pending is None:
+        run.prime()
+    total, done = run.num_iterations * run.steps_an_iteration, run.steps_done
+    with Progress(total, "steps", run.skill_id, done=done) as progress, ThreadPoolExecutor(1) as pool:
+        while run.iteration < run.num_iterations:
+            row = _figures(run, run.advance(pool))
+            is_last = run.iteration == run.num_iterations
+            if run.iteration % every == 0 or is_last:
+                row |= _evaluate(run)
+            now = time.monotonic()
+            run.seconds_before = before + now - begun
+            row["seconds"] = run.seconds_before
+            for writer in writers:
+                writer.write(run.steps_done, row)
+            if is_last or now - saved > CHECKPOINT_SECONDS:
+                run.save()
+                saved = time.monotonic()
+            shown = {key: row[key] for key in ("return", "evaluation") if key in row}
+            progress.update(run.steps_an_iteration, **shown)
+
+
+def _figures(run: _Run, figures: UpdateFigures) -> dict[str, float]:
+    row = asdict(figures)
+    row["std"] = float(np.exp(run.learner.log_std_A.detach().numpy()).mean())
+    if run.recent:
+        row["return"], row["length"] = (float(np.mean(column)) for column in zip(*run.recent, strict=True))
+    return row
+
+
+def _evaluate(run: _Run) -> dict[str, float]:
+    """Deterministic episodes; the best policy so far is kept."""
+    policy = run.policy()
+    result = evaluate(policy, run.skill_id, episodes=EVALUATION_EPISODES, seed=EVALUATION_SEED + run.seed)
+    score = result.return_.mean
+    if score > run.best:
+        run.best = score
+        policy.save(run.folder / "best")
+    return {"evaluation": score, "success": result.success}
+
+
+def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    changed = [f"{key} was {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]]
+    if changed:
+        raise ValueError(
+            f"{folder} is another run ({'; '.join(changed)}); resume with its own settings or change --out"
+        )
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Nets this small are slower on several threads, and the other core steps the physics."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
