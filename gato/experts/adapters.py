@@ -1,7 +1,7 @@
 """Other people's experts: `module.py:factory`, beside our own skill ids and policy folders.
 
-In: what the user typed, the environment's spec. Out: an Actor. The factory takes one Gymnasium environment made from that
-spec and returns `act(observations_BO) -> actions_BA`, which may hold state and then has `reset(ids)`.
+In: what the user typed, the environment's spec. Out: an Actor. The factory takes one Gymnasium environment made from
+that spec and returns `act(observations_BO) -> actions_BA`, which may hold state and then has `reset(ids)`.
 Naming a Python file runs it: only files that you trust.
 """
 

@@ -60,7 +60,7 @@ class Rollout(_Arrays):
     terminated_TB: np.ndarray
     truncated_TB: np.ndarray
     final_observations_FO: np.ndarray
-    """Normalised last observations of the episodes that ended, in (t, b) order: truncated ones are bootstrapped there."""
+    """Normalised last observations of the ended episodes in (t, b) order; truncated ones are bootstrapped there."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ class Collector:
         actions_TBA = np.empty_like(noise_TBA)
         rewards_TB, discounted_TB = np.empty((num_steps, num_envs)), np.empty((num_steps, num_envs))
         terminated_TB, truncated_TB = np.empty((2, num_steps, num_envs), bool)
-        std_A, finals, finished = np.exp(policy.log_std_A), [], ([], [])
+        std_A, finals = np.exp(policy.log_std_A), []
+        returns: list[float] = []
+        lengths: list[int] = []
         for t in range(num_steps):
             raw_TBO[t] = self.observations_BO
             normalised_TBO[t] = policy.normalise(self.observations_BO)
@@ -119,8 +121,8 @@ class Collector:
             ended = np.flatnonzero(step.terminated_B | step.truncated_B)
             if len(ended):
                 finals.append(policy.normalise(step.observations_BO[ended]))
-                finished[0].extend(self.returns_B[ended].tolist())
-                finished[1].extend(self.lengths_B[ended].tolist())
+                returns.extend(self.returns_B[ended].tolist())
+                lengths.extend(self.lengths_B[ended].tolist())
                 self.observations_BO = self.observations_BO.copy()
                 self.observations_BO[ended] = self._begin(ended)
                 self.discounted_B[ended] = self.returns_B[ended] = self.lengths_B[ended] = 0
@@ -138,7 +140,7 @@ class Collector:
             truncated_TB=truncated_TB,
             final_observations_FO=np.concatenate([normalised_TBO[:0, 0], *finals]),
         )
-        return rollout, Finished(tuple(finished[0]), tuple(finished[1]))
+        return rollout, Finished(tuple(returns), tuple(lengths))
 
     def normaliser(self, policy: Policy) -> Policy:
         """`policy` with the statistics gathered so far."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import uuid
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -76,7 +77,7 @@ class WandbWriter:
         except ImportError as error:
             raise ValueError("W&B is not installed; pip install gato-agent[wandb]") from error
         kept = folder / "wandb_id"
-        run_id = kept.read_text() if kept.is_file() else wandb.util.generate_id()
+        run_id = kept.read_text() if kept.is_file() else uuid.uuid4().hex[:8]
         self.run = wandb.init(dir=folder, id=run_id, resume="allow", config=settings, job_type="expert")
         write_atomic(kept, run_id.encode())
 

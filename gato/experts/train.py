@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +101,8 @@ def command_line(skill_id: str, *, steps: int, seed: int, out: str | Path, confi
         value = getattr(config, field.name)
         if value == getattr(PPOConfig(), field.name):
             continue
-        flag = f"--{field.name}"
-        if field.name == "start_states":
-            words += [f"{flag}+ {text}" for text in value]
-        else:
-            words.append(f"{flag} {json.dumps(value) if isinstance(value, tuple) else value}")
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+        words.append(f"--{field.name.replace('_', '-')} {shown}")
     return " ".join([*words, f"--out {out}"])
 
 
@@ -151,7 +148,7 @@ class _Run:
         return self.collector.normaliser(self.blank.with_layers(*self.learner.weights()))
 
     def prime(self) -> None:
-        """A first rollout only for the statistics (without them the first update is a blind one), then one to learn from."""
+        """One rollout for the statistics alone (the first update would be blind), then one to learn from."""
         self.collector.collect(self.blank, self.config.rollout_steps)
         self.pending, _ = self.collector.collect(self.policy(), self.config.rollout_steps)
 

@@ -82,7 +82,7 @@ class BatchStepper:
         return self._observe(qpos_BQ, qvel_BV)
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        """Copies of all that decides what comes next, in every row: what `restore` takes, in this or another process."""
+        """Copies of all that decides what comes next in every row: what `restore` takes, also in another process."""
         names = ("qpos", "qvel", "qacc_warmstart", "time")
         kept = {name: np.array(self._batch.bind(name)) for name in names}
         return {**kept, "elapsed": self._elapsed_B.copy(), "skill_index": self._skill_index_B.copy()}
