@@ -9,6 +9,7 @@ A row is `[text P][command 0|1][demonstration N steps][steps T]`; a step is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ class Layout:
     """How a row is laid out; fixed when a model is built and saved inside it."""
 
     prompt_positions: int = 10
-    """P: text ids a prompt may have; longer ones are cut with a warning at the end, shorter ones padded."""
+    """P: text ids a prompt may have; longer ones are cut, shorter ones padded."""
     window_steps: int = 16
     """T: control steps a row holds at most, and the context of a rollout."""
     demonstration_steps: int = 8
@@ -68,7 +69,7 @@ class StepLayout:
         return self.observation_groups - 1 + self.separator
 
 
-def group_slices(kinds: list[str], group_size: int) -> list[slice]:
+def group_slices(kinds: Sequence[str], group_size: int) -> list[slice]:
     """Cut elements (discrete first) into groups of one kind each, `group_size` long at most (0: no limit)."""
     num_discrete = kinds.count("discrete")
     slices = []
@@ -151,5 +152,6 @@ def steps_start(layout: Layout, spec: BodySpec) -> int:
 
 def visible(existing_BS: np.ndarray) -> np.ndarray:
     """(B, S, S) bool, [query, key]: existing keys up to the query itself; a missing query sees only itself."""
-    causal_SS = np.tri(existing_BS.shape[1], dtype=bool)
-    return (causal_SS & existing_BS[:, None, :]) | np.eye(existing_BS.shape[1], dtype=bool)
+    length = existing_BS.shape[1]
+    causal_SS, itself_SS = np.tri(length, dtype=bool), np.eye(length, dtype=bool)
+    return np.logical_or(causal_SS & existing_BS[:, None, :], itself_SS)

@@ -48,10 +48,10 @@ class Agent:
         self._demonstrations = nothing if demonstrations is None else demonstrations
         self._generator = torch.Generator(model.device).manual_seed(seed)
         # Filled with legal ids: places not yet written are embedded beside others, and never looked at.
-        rest_O = np.array([e.low if e.kind == "discrete" else 0.0 for e in self.body.spec.observation], np.float32)
         shape = (num_envs, layout.window_steps, 1)
-        self._observation_BTO = np.tile(model.codec.encode_observation(body, rest_O), shape)
-        self._action_BTA = np.tile(model.codec.encode_action(body, self.body.spec.action_low), shape)
+        observation, action = (model.codec.body(body).observation, model.codec.body(body).action)
+        self._observation_BTO = np.tile(observation.any_ids, shape)
+        self._action_BTA = np.tile(action.any_ids, shape)
         self._length_B = np.zeros(num_envs, np.int64)
         self._cached_B = np.zeros(num_envs, np.int64)
         self._has_new_prompt_B = np.ones(num_envs, bool)
