@@ -45,11 +45,18 @@ def register_skills() -> None:
             )
 
 
-def make_simulation(body: Body, render_mode: str | None = None) -> Any:
-    """The bare Gymnasium environment of a body, whose MuJoCo keeps a broken state instead of quietly resetting it."""
-    kwargs = dict(body.gym_kwargs or {})
-    if render_mode is not None:
-        kwargs["render_mode"] = render_mode
+def make_env(env_spec: EnvSpec, **render: Any) -> gymnasium.Env[Any, Any]:
+    """`gymnasium.make` without MuJoCo's notices about Gymnasium's model files; `render` as for `make_simulation`."""
+    with _without_deprecation_print():
+        return gymnasium.make(env_spec, **render)
+
+
+def make_simulation(body: Body, **render: Any) -> Any:
+    """The bare Gymnasium environment of a body, whose MuJoCo keeps a broken state instead of quietly resetting it.
+
+    `render` holds Gymnasium's own `render_mode`, `width` and `height`.
+    """
+    kwargs = {**(body.gym_kwargs or {}), **render}
     with _without_deprecation_print():
         simulation: Any = gymnasium.make(body.gym_id, disable_env_checker=True, **kwargs).unwrapped
     simulation.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
@@ -94,10 +101,10 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}
 
-    def __init__(self, skill: str, render_mode: str | None = None) -> None:
+    def __init__(self, skill: str, render_mode: str | None = None, width: int = 480, height: int = 480) -> None:
         self.skill: Skill = get_skill(skill)
         self.body = get_body(self.skill.body)
-        self.simulation = make_simulation(self.body, render_mode)
+        self.simulation = make_simulation(self.body, render_mode=render_mode, width=width, height=height)
         self.metadata = dict(self.simulation.metadata)
         self.observation_space = self.simulation.observation_space
         self.action_space = self.simulation.action_space

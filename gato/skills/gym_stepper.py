@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from gato.skills.bodies import get_body
-from gato.skills.environment import SkillEnv
+from gato.skills.environment import SkillEnv, make_env
 from gato.skills.spaces import body_spec, flatten_observations, unflatten_action
 from gato.skills.transition import Transition
 
@@ -25,7 +25,7 @@ class GymStepper:
     def __init__(self, env_spec: EnvSpec, num_envs: int) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}; at least 1 is needed")
-        self.envs: list[gymnasium.Env[Any, Any]] = [gymnasium.make(env_spec) for _ in range(num_envs)]
+        self.envs: list[gymnasium.Env[Any, Any]] = [make_env(env_spec) for _ in range(num_envs)]
         first = self.envs[0]
         self.num_envs = num_envs
         self.env_spec = env_spec

@@ -5,7 +5,6 @@ In: nothing. Out: `SKILLS`, `get_skill(id)`, `skills_of(body)`; each skill with 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from gato.skills.bodies import BODIES, get_body
+from gato.skills.prompts import phrases
 from gato.skills.rewards import Term
 from gato.specs import near_match
 
@@ -66,8 +66,7 @@ class Skill:
 
     def phrases(self, split: Literal["train", "test"] = "train") -> tuple[str, ...]:
         """Ways of saying it, the canonical prompt first; the test phrases are never trained on."""
-        prompts = importlib.import_module("gato.skills.prompts")
-        return tuple(prompts.phrases(self.id, split))
+        return phrases(self.id, split)
 
     def success(self, readings: Mapping[str, np.ndarray], *, survived: bool) -> bool:
         """Whether an episode with these readings (name -> (T,)) did what the skill says."""
