@@ -174,14 +174,15 @@ def write_provenance(
     """Write `provenance.json` last of all into `folder`; returns it.
 
     `command` makes the folder again when typed. `inputs`: name -> {"path" or "id", "hash"}; an id is a Minari dataset's
-    or `shipped:<skill>`, a hash is `content_hash` of the input. Paths are kept relative to `folder`, so that a
-    workspace may be moved as a whole.
+    or `shipped:<skill>`, a hash is `content_hash` of the input. Paths of neighbours are kept relative to `folder`, so that
+    a workspace may be moved as a whole.
     """
     place = Path(folder)
     kept = {name: dict(entry) for name, entry in inputs.items()}
     for entry in kept.values():
         if "path" in entry:
-            entry["path"] = os.path.relpath(entry["path"], place)
+            relative = os.path.relpath(entry["path"], place)
+            entry["path"] = str(Path(entry["path"]).resolve()) if relative.startswith("../..") else relative
     record = {
         "command": command,
         "config": config,
@@ -246,24 +247,48 @@ def find_artifact(name: str | Path, *, beside: Path | None = None) -> Path | Non
     return next((path for path in candidates if path.exists()), None)
 
 
-def lineage(path: str | Path, *, name: str = "artifact", expected: str = "", beside: Path | None = None) -> Artifact:
-    """Walk from an artifact back through all it was made of. `expected` is the hash its user recorded."""
-    place = find_artifact(path, beside=beside)
-    if place is None:
+def _home(place: Path, seen: frozenset[Path]) -> Path | None:
+    """The folder whose provenance speaks for `place`: itself, or the one it lies in (a report's file, a run's `best`)."""
+    return next(
+        (folder for folder in (place, place.parent) if (folder / PROVENANCE).is_file() and folder not in seen), None
+    )
+
+
+def lineage(
+    path: str | Path,
+    *,
+    name: str = "artifact",
+    expected: str = "",
+    beside: Path | None = None,
+    seen: frozenset[Path] = frozenset(),
+) -> Artifact:
+    """Walk from an artifact back through all it was made of.
+
+    For the walk itself: `expected` is the hash that the artifact's user recorded, `beside` the user's folder, from
+    which relative paths lead, and `seen` the folders on the way here.
+    """
+    found = find_artifact(path, beside=beside)
+    if found is None:
         return Artifact(name, str(path), "missing", "", expected, ())
-    folder = place if place.is_dir() else place.parent
-    shown = os.path.relpath(place) if beside and (beside / str(path)).exists() else str(path)
-    now = content_hash(place)
-    if not (folder / PROVENANCE).is_file():
+    place = found.resolve()
+    is_relative = beside is not None and (beside / str(path)).exists()
+    shown = os.path.relpath(place) if is_relative else str(path)
+    now, home = content_hash(place), _home(place, seen)
+    if home is None:
         return Artifact(name, shown, "changed" if expected not in ("", now) else "untracked", "", now, ())
-    record = read_provenance(folder)
-    wanted = {expected, record["content_hash"]} - {""} if place.is_dir() else {expected} - {""}
-    status: Status = "ok" if wanted <= {now} else "changed"
+    record = read_provenance(home)
+    wanted = {expected, record["content_hash"] if home == place else ""} - {""}
     inputs = tuple(
-        lineage(entry.get("path") or entry["id"], name=key, expected=entry.get("hash", ""), beside=folder)
+        lineage(
+            entry.get("path") or entry["id"],
+            name=key,
+            expected=entry.get("hash", ""),
+            beside=home,
+            seen=seen | {home},
+        )
         for key, entry in record["inputs"].items()
     )
-    return Artifact(name, shown, status, record["command"], now, inputs)
+    return Artifact(name, shown, "ok" if wanted <= {now} else "changed", record["command"], now, inputs)
 
 
 # Progress and logging
