@@ -139,7 +139,7 @@ _TABLE = (
         body="inverted-pendulum",
         is_standard=True,
         reward=(Term("alive", 1.0),),
-        prompt="balance",
+        prompt="balance the pole",
         rule=(Condition("angle", "max", high=0.2), Condition("angle", "min", low=-0.2)),
         reading="angle",
     ),
