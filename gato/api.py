@@ -1,0 +1,377 @@
+"""Every verb of the `gato` command as a function: decide nothing, call one room.
+
+In: plain values. Out: a dict or list that is JSON, a `Path` that was made, or an `Artifact` (a lineage).
+Rooms are imported inside the functions, so that `gato --help` and light commands stay light.
+
+The command line is made from these signatures: what stands before `*` is a word, the rest are flags.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gato.runs import Artifact, find_artifact, lineage, minari_root, package_versions
+from gato.specs import near_match
+
+if TYPE_CHECKING:
+    from gato.experts.ppo import PPOConfig
+
+
+def info(path: str = "") -> dict[str, Any] | Artifact:
+    """Show versions, devices, renderer and paths; or where an artifact comes from.
+
+    With a path (a report, a model, an expert, a Minari dataset id, or shipped:SKILL) the lineage is walked back to the
+    experts by content hashes; what changed since, or is missing, is marked.
+
+    Example:
+        gato info workspace/demo
+
+    Args:
+        path: Artifact whose lineage to show.
+    """
+    if path:
+        if find_artifact(path) is None:
+            raise FileNotFoundError(f"{path}: no such file, folder, Minari dataset id or shipped:SKILL")
+        return lineage(path)
+    import torch
+
+    from gato.skills.render import find_renderer
+
+    cards = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "versions": package_versions(),
+        "devices": {"cpu": f"{os.cpu_count()} cores", **{f"cuda:{index}": name for index, name in enumerate(cards)}},
+        "renderer": find_renderer() or "none: no video (install EGL, or OSMesa: libosmesa6)",
+        "paths": {"package": str(Path(__file__).parent), "datasets": str(minari_root()), "runs": "workspace"},
+    }
+
+
+def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
+    """List what can be asked for, or show one skill.
+
+    Example:
+        gato skills half-cheetah/run-forward
+
+    Args:
+        skill: Skill id, body/skill.
+    """
+    from gato.skills.table import SKILLS, get_skill
+
+    if not skill:
+        return [
+            {"skill": one.id, "prompt": one.prompt, "standard": one.is_standard, "environment": one.env_id}
+            for one in SKILLS.values()
+        ]
+    one = get_skill(skill)
+    return {
+        "skill": one.id,
+        "body": one.body,
+        "environment": one.env_id,
+        "standard": one.is_standard,
+        "prompt": one.prompt,
+        "phrases": list(one.phrases("train")),
+        "test_phrases": list(one.phrases("test")),
+        "reading": one.reading,
+        "rule": [str(condition) for condition in one.rule],
+        "reward": [str(term) for term in one.reward],
+    }
+
+
+def expert_train(
+    skill: str,
+    *,
+    out: str,
+    steps: int = 1_000_000,
+    seed: int = 0,
+    config: PPOConfig,
+    logger: Literal["csv", "tensorboard", "wandb"] = "csv",
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Train an expert of a skill by PPO.
+
+    Writes best/ and last/ (policies as safetensors), logs/progress.csv and checkpoints. A killed run goes on with
+    --resume as if nothing had happened.
+
+    Example:
+        gato expert train half-cheetah/run-forward --steps 3000000 --seed 0 --out workspace/cheetah
+
+    Args:
+        skill: Skill id, body/skill.
+        out: Folder to write.
+        steps: Environment steps in all.
+        seed: Of weights, starts and exploration.
+        config: How PPO learns.
+        logger: Where figures go besides the CSV.
+        resume: Go on with the run in --out.
+        overwrite: Remove the run in --out first.
+    """
+    from gato.experts.train import train_expert
+
+    return train_expert(
+        skill, steps=steps, seed=seed, out=out, config=config, resume=resume, overwrite=overwrite, logger=logger
+    )
+
+
+def expert_eval(skill: str, *, episodes: int = 50, seed: int = 0, expert: str = "shipped") -> dict[str, Any]:
+    """Measure experts: return, success and length, without exploration.
+
+    Example:
+        gato expert eval all --episodes 50 --seed 0 --json
+
+    Args:
+        skill: Skill id, or all.
+        episodes: Episodes a skill.
+        seed: Episode i starts from seed * 100003 + i.
+        expert: shipped, a policy folder, a training run, or module.py:factory.
+    """
+    from gato.experts.adapters import load_expert
+    from gato.skills.evaluate import evaluate
+    from gato.skills.stepper import find_env_spec
+    from gato.skills.table import SKILLS, get_skill
+
+    tasks: dict[str, Any] = {}
+    for one in SKILLS.values() if skill == "all" else [get_skill(skill)]:
+        actor = load_expert(one.id if expert == "shipped" else expert, find_env_spec(one.id))
+        result = evaluate(actor, one.id, episodes=episodes, seed=seed)
+        tasks[one.id] = {
+            "standard": one.is_standard,
+            "return": result.return_.json(),
+            "success": result.success,
+            "length": result.length,
+        }
+    return {"expert": expert, "episodes": episodes, "seed": seed, "tasks": tasks}
+
+
+def record(
+    target: str,
+    *,
+    episodes: int = 10,
+    seed: int = 0,
+    noise: tuple[float, ...] = (0.0,),
+    expert: str = "shipped",
+    switch: tuple[str, ...] = (),
+    changes: tuple[int, ...] = (1, 3),
+    dataset_id: str = "",
+    resume: bool = False,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Record an expert (or anything that acts) as Minari datasets.
+
+    Example:
+        gato record half-cheetah/run-forward --episodes 100 --noise 0 0.1 0.3
+
+    Args:
+        target: Skill id, Gymnasium id, body (with --switch), or a recipe (RECIPE.yaml, which states all but --expert).
+        episodes: Episodes to record.
+        seed: Episode i starts from seed * 100003 + i.
+        noise: Standard deviations of the noise on actions, one after the other over the episodes.
+        expert: shipped, random, zero, a policy folder (with {skill} in it for several), or module.py:factory.
+        switch: Skills of the body between which every episode changes.
+        changes: Fewest and most changes an episode.
+        dataset_id: Minari id, by default made from the skill.
+        resume: Go on with a recording that was interrupted.
+        overwrite: Replace the dataset.
+    """
+    from gato.record import Recording, record_recipe, record_skill
+
+    if target.endswith((".yaml", ".yml")):
+        stated = Recording(env="recipe-v0")
+        told = (episodes, seed, noise, switch, changes, dataset_id)
+        if told != (stated.episodes, stated.seed, stated.noise, stated.switch, stated.changes, stated.dataset_id):
+            raise ValueError(f"{target} states episodes, seeds, noise and ids itself; leave out those flags or edit it")
+        experts = None if expert == "shipped" else Path(expert)
+        made = record_recipe(target, resume=resume, overwrite=overwrite, experts=experts)
+    else:
+        if len(changes) != 2:
+            raise ValueError(f"--changes got {list(changes)}; two numbers are needed, fewest and most")
+        recording = Recording(target, episodes, seed, noise, expert, dataset_id, switch, (changes[0], changes[1]))
+        made = (record_skill(recording, resume=resume, overwrite=overwrite),)
+    return [_dataset_row(dataset_id) for dataset_id in made]
+
+
+def _dataset_row(dataset_id: str) -> dict[str, Any]:
+    from gato.data.minari_io import open_dataset
+
+    try:
+        dataset = open_dataset(dataset_id)
+    except ValueError as error:
+        return {"dataset": dataset_id, "unreadable": str(error)}
+    return {
+        "dataset": dataset.id,
+        "body": dataset.spec.name,
+        "episodes": dataset.num_episodes,
+        "steps": dataset.num_steps,
+        "hash": dataset.content_hash,
+    }
+
+
+def data_list() -> list[dict[str, Any]]:
+    """List the Minari datasets that are here.
+
+    Example:
+        gato data list
+    """
+    from gato.data.minari_io import list_datasets
+
+    return [_dataset_row(dataset_id) for dataset_id in list_datasets()]
+
+
+def data_show(dataset: str) -> dict[str, Any]:
+    """Show what a dataset holds: body, prompts, reference scores, noise.
+
+    Example:
+        gato data show gato/half-cheetah/run-forward-v0
+
+    Args:
+        dataset: Minari id.
+    """
+    from gato.data.minari_io import open_dataset
+
+    opened = open_dataset(_existing(dataset))
+    return {
+        **_dataset_row(opened.id),
+        "folder": str(opened.folder),
+        "environment": opened.env_spec.id if opened.env_spec else None,
+        "observation": [element.name for element in opened.spec.observation],
+        "action": [element.name for element in opened.spec.action],
+        "skills": list(opened.skills),
+        "prompts": [list(phrases) for phrases in opened.prompts],
+        "reference": dict(opened.reference),
+        "noise": sorted(set(opened.noise)),
+    }
+
+
+def data_check(dataset: str, *, replay: int = 3, clip_actions: bool = False) -> dict[str, Any]:
+    """Check a dataset: shapes, lengths, bounds, NaN, and that its episodes replay to the bit.
+
+    Example:
+        gato data check gato/half-cheetah/run-forward-v0 --replay -1
+
+    Args:
+        dataset: Minari id.
+        replay: Episodes to step again; -1 for all.
+        clip_actions: Count actions outside the box as clipped, not as faults.
+    """
+    from gato.data.check import check_dataset
+
+    return check_dataset(_existing(dataset), replay=replay, clip_actions=clip_actions).json()
+
+
+def _existing(dataset_id: str) -> str:
+    from gato.data.minari_io import list_datasets
+
+    known = list_datasets()
+    if dataset_id not in known:
+        hint = near_match(dataset_id, known) if known else "there is none yet; gato record makes one"
+        raise ValueError(f"no dataset {dataset_id!r} in {minari_root()}; {hint}")
+    return dataset_id
+
+
+def fit(arguments: list[str]) -> None:
+    """Train the transformer on recorded datasets (LightningCLI).
+
+    Example:
+        gato fit -c configs/demo.yaml --trainer.max_steps 100
+    """
+    from gato.training.cli import main
+
+    main(["fit", *arguments])
+
+
+def validate(arguments: list[str]) -> None:
+    """Measure a checkpoint's loss on episodes kept back (LightningCLI).
+
+    Example:
+        gato validate -c configs/demo.yaml --ckpt_path last
+    """
+    from gato.training.cli import main
+
+    main(["validate", *arguments])
+
+
+def test(arguments: list[str]) -> None:
+    """Measure a checkpoint's loss on the test episodes (LightningCLI).
+
+    Example:
+        gato test -c configs/demo.yaml --ckpt_path last
+    """
+    from gato.training.cli import main
+
+    main(["test", *arguments])
+
+
+def evaluate(
+    model: str,
+    *,
+    suite: str = "demo",
+    body: str = "",
+    prompt: str = "",
+    prompts: str = "",
+    dataset: str = "",
+    episodes: int = 50,
+    seed: int = 0,
+    ablate: bool = False,
+    video: int = 0,
+    out: str = "",
+) -> dict[str, Any]:
+    """Measure a model by what it does when told: returns against the experts, and which words were obeyed.
+
+    Example:
+        gato eval workspace/demo/model --suite demo --episodes 50 --seed 0 --json
+
+    Args:
+        model: Model folder.
+        suite: Skills to measure.
+        body: With --prompt, the body that is told.
+        prompt: One prompt, instead of a suite.
+        prompts: File of lines body<TAB>prompt<TAB>skill, instead of a suite.
+        dataset: Minari id whose environment and reference scores to use, instead of a suite.
+        episodes: Episodes a prompt.
+        seed: Episode i starts from seed * 100003 + i.
+        ablate: Also measure wrong, empty, paraphrased and misspelt prompts.
+        video: Seconds of video a prompt, as mp4 in --out.
+        out: Folder for results.json and videos.
+    """
+    from gato.rollout.suite import evaluate_model
+
+    return evaluate_model(
+        model, suite=suite, body=body, prompt=prompt, prompts=prompts, dataset=dataset, episodes=episodes, seed=seed,
+        ablate=ablate, video=video, out=out,
+    )  # fmt: skip
+
+
+def report(results: str, *, out: str = "") -> Path:
+    """Write one page (report.html) from the JSON of `gato eval`.
+
+    Example:
+        gato report workspace/demo
+
+    Args:
+        results: Folder with results.json, or that file.
+        out: Page to write; by default report.html beside the results.
+    """
+    from gato.report import write_report
+
+    return write_report(results, out=out)
+
+
+def demo(
+    *, out: str = "workspace/demo", seed: int = 0, from_scratch: bool = False, overwrite: bool = False
+) -> dict[str, Any]:
+    """The whole path in minutes on a CPU: experts, datasets, one transformer, prompted rollouts, a report.
+
+    Example:
+        gato demo --out workspace/demo
+
+    Args:
+        out: Folder to write.
+        seed: Of recording, training and evaluation.
+        from_scratch: Train the experts too.
+        overwrite: Replace an earlier demo.
+    """
+    from gato.demo import demo as run_demo
+
+    return run_demo(out=out, seed=seed, from_scratch=from_scratch, overwrite=overwrite)

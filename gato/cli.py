@@ -1,0 +1,344 @@
+"""The `gato` command: words and flags in, one function of `gato.api` called, results on standard output.
+
+In: `sys.argv`. Out: a table (or JSON with --json) on standard output, everything else on standard error, and an exit
+code: 0 done, 1 failed, 2 misused, 130 interrupted. The parsers are made from the signatures and docstrings of the
+functions, so a verb is described in one place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import inspect
+import logging
+import os
+import re
+import sys
+import textwrap
+import traceback
+import typing
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gato
+from gato import api
+from gato.runs import Artifact, setup_logging, to_json
+from gato.specs import near_match
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "info": api.info,
+    "skills": api.skills,
+    "expert train": api.expert_train,
+    "expert eval": api.expert_eval,
+    "record": api.record,
+    "data list": api.data_list,
+    "data show": api.data_show,
+    "data check": api.data_check,
+    "fit": api.fit,
+    "validate": api.validate,
+    "test": api.test,
+    "eval": api.evaluate,
+    "report": api.report,
+    "demo": api.demo,
+}
+RECORDS = {"PPOConfig": "gato.experts.ppo"}
+"""Settings records that are flags of a verb, and where they live."""
+LIGHTNING = ("fit", "validate", "test")
+"""Verbs whose words go to LightningCLI untouched."""
+DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+log = logging.getLogger(__name__)
+
+
+class UsageError(Exception):
+    """The command line itself is wrong: exit code 2."""
+
+
+def main() -> None:
+    """Entry point of the `gato` command."""
+    # Libraries, and MuJoCo from C, print where they like: results keep the real standard output to themselves.
+    results = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    sys.stdout = results
+    code = run(sys.argv[1:])
+    with contextlib.suppress(BrokenPipeError):
+        results.flush()
+        sys.exit(code)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), results.fileno())
+    sys.exit(FAILED)
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line, without the word `gato`; returns the exit code, all errors told in one line."""
+    is_debug = "--debug" in argv
+    arguments: dict[str, Any] = {}
+    try:
+        setup_logging()
+        _dispatch([word for word in argv if word != "--debug"], arguments)
+        return DONE
+    except KeyboardInterrupt as stop:
+        _complain("interrupted", str(stop) or _what_is_kept(arguments))
+        return INTERRUPTED
+    except (UsageError, argparse.ArgumentError) as error:
+        code, told = MISUSED, str(error)
+    except (ValueError, OSError, ImportError) as error:
+        code, told = FAILED, _in_words(error)
+    except Exception as error:  # the border: whatever is unforeseen is told in one line too
+        code, told = FAILED, f"{type(error).__name__}: {error}; --debug shows where"
+    _complain("error", told)
+    if is_debug:
+        traceback.print_exc()
+    return code
+
+
+def _complain(kind: str, text: str) -> None:
+    sys.stderr.write(f"gato: {kind}: {' '.join(text.split())}\n")
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    return str(error)
+
+
+def _what_is_kept(arguments: dict[str, Any]) -> str:
+    place = f" in {arguments['out']}" if arguments.get("out") else ""
+    how = "; --resume goes on with it" if "resume" in arguments else ""
+    return f"finished work{place} is kept{how}"
+
+
+def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        if not argv:
+            raise UsageError("a command is needed")
+        return
+    if argv == ["--version"]:
+        print(gato.__version__)
+        return
+    name, rest = _find_command(argv)
+    if name not in COMMANDS:
+        print(_overview(name))
+        return
+    if name in LIGHTNING:
+        _run_lightning(name, rest)
+        return
+    function = COMMANDS[name]
+    parser = _make_parser(name, function)
+    arguments |= _parse(parser, function, rest)
+    as_json = arguments.pop("json", False)
+    with contextlib.redirect_stdout(sys.stderr):
+        words = [arguments[word] for word in _words(function)]
+        result = function(*words, **{key: value for key, value in arguments.items() if key not in _words(function)})
+    print(to_json(result) if as_json else "\n".join(table(result)))
+
+
+def _run_lightning(name: str, rest: list[str]) -> None:
+    with contextlib.redirect_stdout(sys.stdout if {"-h", "--help"} & set(rest) else sys.stderr):
+        try:
+            COMMANDS[name](rest)
+        except SystemExit as stop:
+            # Lightning turns Ctrl-C into exit(1)
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt("the last checkpoint is kept; --ckpt_path last goes on with it") from stop
+            raise
+
+
+def _find_command(argv: list[str]) -> tuple[str, list[str]]:
+    """The command's name and the words after it; a group alone or with --help comes back as the group's name."""
+    for length in (2, 1):
+        if " ".join(argv[:length]) in COMMANDS:
+            return " ".join(argv[:length]), argv[length:]
+    group, verbs = argv[0], [name.split()[1] for name in COMMANDS if name.startswith(argv[0] + " ")]
+    if not verbs:
+        raise UsageError(f"no command {group!r}; {near_match(group, {name.split()[0] for name in COMMANDS})}")
+    if len(argv) > 1 and argv[1] in ("-h", "--help"):
+        return group, []
+    wrong = argv[1] if len(argv) > 1 else ""
+    raise UsageError(f"gato {group}: no command {wrong!r}; {near_match(wrong, verbs)}")
+
+
+def _overview(group: str = "") -> str:
+    lines = [str(gato.__doc__), "", "usage: gato COMMAND ... [--help] [--debug]", ""]
+    for name, function in COMMANDS.items():
+        if name.startswith(group):
+            lines.append(f"    {name:14}{inspect.getdoc(function).splitlines()[0]}")  # type: ignore[union-attr]
+    return "\n".join([*lines, "", "gato COMMAND --help shows its flags and an example."])
+
+
+# Parsers
+
+
+def _words(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Types of the parameters; a settings record is imported only for the verb that takes it."""
+    written = " ".join(map(str, function.__annotations__.values()))
+    records = {name: module for name, module in RECORDS.items() if name in written}
+    return typing.get_type_hints(
+        function, localns={name: getattr(import_module(module), name) for name, module in records.items()}
+    )
+
+
+def _make_parser(name: str, function: Callable[..., Any]) -> ArgumentParser:
+    import docstring_parser
+    from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+    class Formatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
+        """Keeps the lines of the example."""
+
+    documentation = docstring_parser.parse(inspect.getdoc(function) or "", docstring_parser.DocstringStyle.GOOGLE)
+    described = {entry.arg_name: entry.description or "" for entry in documentation.params}
+    about = textwrap.fill(documentation.long_description or "", 100)
+    parser = ArgumentParser(
+        prog=f"gato {name}",
+        description="\n\n".join(filter(None, (documentation.short_description, about))),
+        epilog="\n".join(["example:", *(f"    {example.description}" for example in documentation.examples)]),
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=Formatter,
+    )
+    parser.add_argument("--config", action="config", help="YAML file of these flags; a flag beats it.")
+    hints = _hints(function)
+    for parameter in inspect.signature(function).parameters.values():
+        hint, text = hints[parameter.name], described[parameter.name]
+        if dataclasses.is_dataclass(hint):
+            _add_record(parser, hint)
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            _add_flag(parser, parameter.name, hint, parameter.default, text)
+        elif parameter.default is parameter.empty:
+            parser.add_argument(parameter.name, type=hint, help=text)
+        else:
+            parser.add_argument(parameter.name, type=hint, help=text, nargs="?", default=parameter.default)
+    if hints["return"] is not Path:
+        parser.add_argument("--json", action="store_true", help="Print JSON, not a table.")
+    return parser
+
+
+def _add_record(parser: ArgumentParser, record: Any) -> None:
+    """Every field of a settings record becomes a flag of its own."""
+    import docstring_parser
+
+    texts = {entry.arg_name: entry.description for entry in docstring_parser.parse_from_object(record).params}
+    hints = typing.get_type_hints(record)
+    for field in dataclasses.fields(record):
+        _add_flag(parser, field.name, hints[field.name], field.default, texts[field.name] or "")
+
+
+def _add_flag(parser: ArgumentParser, name: str, hint: Any, default: Any, text: str) -> None:
+    flag = "--" + name.replace("_", "-")
+    if hint is bool:
+        parser.add_argument(flag, action="store_true", help=text)
+    elif default is inspect.Parameter.empty:
+        parser.add_argument(flag, type=hint, required=True, help=text)
+    elif typing.get_origin(hint) is tuple:
+        one = typing.get_args(hint)[0]
+        parser.add_argument(flag, type=one, nargs="*", default=list(default), help=text)
+    else:
+        parser.add_argument(flag, type=hint, default=default, help=text)
+
+
+def _parse(parser: ArgumentParser, function: Callable[..., Any], argv: list[str]) -> dict[str, Any]:
+    """The arguments of the function, and `json`."""
+    dashed = [re.sub(r"^--[\w-]+", lambda flag: flag[0].replace("_", "-"), word) for word in argv]
+    try:
+        values = parser.parse_args(dashed)
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{parser.prog}: {_explain(str(error), parser)}") from error
+    _show_overrides(parser, values)
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    given.pop("config", None)
+    for name, hint in _hints(function).items():
+        if dataclasses.is_dataclass(hint):
+            record: Any = hint
+            given[name] = record(**{field.name: given.pop(field.name) for field in dataclasses.fields(record)})
+    return given
+
+
+def _explain(message: str, parser: ArgumentParser) -> str:
+    """jsonargparse's message in one line, with a near match for a misspelt flag or key."""
+    flags = [option for action in parser._actions for option in action.option_strings]
+    keys = [str(action.dest) for action in parser._actions]
+    if found := re.match(r"unrecognized arguments: (-\S+)", message):
+        flag = found[1].split("=")[0]
+        return f"no flag {flag}; {near_match(flag, flags)}"
+    if found := re.match(r"(?:Group '(\S+)' does not accept option|Option) '(\S+?)'", message):
+        key = f"{found[1]}.{found[2]}" if found[1] else found[2]
+        return f"no key {key!r} in the config file; {near_match(key, keys)}"
+    if (key := re.match(r'Parser key "(\S+?)"', message)) and (got := re.search(r"(?:Given|Got) value: (.*)", message)):
+        expected = re.findall(r"Expected an? (.+?)(?:\. Got value.*)?$", message, re.MULTILINE)
+        allowed = re.sub(r"<class '(\w+)'>|typing\.Literal", r"\1", ", ".join(dict.fromkeys(expected)))
+        return f"{key[1]}: got {got[1]}; allowed: {allowed}"
+    return message
+
+
+def _show_overrides(parser: ArgumentParser, values: Namespace) -> None:
+    """Say which flags beat the config file."""
+    for path in values.get("config") or []:
+        with contextlib.suppress(argparse.ArgumentError):
+            written = parser.parse_path(str(path), defaults=False)
+            for key, value in written.items(branches=False):
+                if key in values and values[key] != value:
+                    log.info("%s: %s from the command line beats %s in %s", key, values[key], value, path)
+
+
+# Tables
+
+
+def table(result: object) -> list[str]:
+    """A result as lines a person reads: scalars, `mean [low, high]` for scores, records as columns, long lists cut."""
+    if isinstance(result, Artifact):
+        return result.lines()
+    if isinstance(result, list) and result and all(isinstance(row, dict) for row in result):
+        return _columns(result)
+    if not isinstance(result, dict):
+        return [_cell(result)]
+    lines = []
+    for key, value in result.items():
+        if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
+            lines += ["", *_columns([{key: name, **row} for name, row in value.items()])]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines += ["", key, *_columns(value)]
+        elif isinstance(value, dict) and "mean" not in value:
+            lines += [f"{key}:", *(f"  {name:16} {_cell(one)}" for name, one in value.items())]
+        else:
+            lines.append(f"{key:16} {_cell(value)}")
+    return lines
+
+
+def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
+    cells = [{key: _cell(value) for key, value in row.items()} for row in rows]
+    widths: dict[str, int] = {}
+    for row in cells:
+        for key, text in row.items():
+            widths[key] = max(widths.get(key, len(key)), len(text))
+    head = "  ".join(f"{key:{width}}" for key, width in widths.items())
+    return [
+        line.rstrip()
+        for line in [
+            head,
+            *("  ".join(f"{row.get(key, ''):{width}}" for key, width in widths.items()) for row in cells),
+        ]
+    ]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict) and "mean" in value and "ci95" in value:
+        low, high = value["ci95"]
+        return f"{value['mean']:.4g} [{low:.4g}, {high:.4g}]"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(one)}" for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(_cell, value)) if len(value) <= 20 else f"{len(value)} values"
+    return "-" if value is None else str(value)
