@@ -37,6 +37,8 @@ class Losses:
 
     total: Tensor
     bodies: dict[str, Tensor]
+    modalities: dict[str, Tensor]
+    """continuous, discrete: mean over the bodies that have such actions."""
 
 
 class Body(nn.Module):
@@ -138,19 +140,21 @@ class Gato(nn.Module):
         place = Place(self.tensor(np.concatenate(rotary)), self.tensor(visible(np.concatenate(existing))))
         return list(self.trunk(hidden_BSD, place).split([len(part) for part in embedded]))
 
-    def log_prob(self, rows: Rows, hidden_BSD: Tensor) -> Tensor:
-        """(B, T) log-probability of the target action of each step, joint over its elements, nats."""
+    def log_prob(self, rows: Rows, hidden_BSD: Tensor) -> dict[str, Tensor]:
+        """Log-probability of the target action of each step, nats, (B, T) a modality: continuous, discrete."""
         body = self.body(rows.body)
         num_steps, positions = rows.step_mask_BT.shape[1], body.steps.positions
         first = self._first_step(rows)
         steps = hidden_BSD[:, first : first + num_steps * positions]
         steps_BTPD = rearrange(steps, "b (t p) d -> b t p d", p=positions)
         target_BTA = self.tensor(rows.target_BTA)
-        total = steps_BTPD.new_zeros((), dtype=torch.float32)
+        totals: dict[str, Tensor] = {}
         for index, group in enumerate(body.head.groups):
             distribution = body.head(steps_BTPD[:, :, body.steps.readout + index], index, self.free)
-            total = total + distribution.log_prob(target_BTA[..., group])
-        return total
+            log_prob_BT = distribution.log_prob(target_BTA[..., group])
+            modality = "discrete" if body.head.is_discrete[index] else "continuous"
+            totals[modality] = totals.get(modality, 0) + log_prob_BT
+        return totals
 
     def _first_step(self, rows: Rows) -> int:
         positions = self.body(rows.body).steps.positions
@@ -159,12 +163,21 @@ class Gato(nn.Module):
 
     def loss(self, batch: Sequence[Rows]) -> Losses:
         """Mean over action elements, then steps that count, then bodies."""
-        bodies = {}
+        bodies: dict[str, Tensor] = {}
+        modalities: dict[str, list[Tensor]] = {}
         for rows, hidden_BSD in zip(batch, self.hidden(batch), strict=True):
             mask_BT = self.tensor(rows.loss_mask_BT & rows.step_mask_BT)
-            log_prob_BT = self.log_prob(rows, hidden_BSD) / rows.target_BTA.shape[2]
-            bodies[rows.body] = -(log_prob_BT * mask_BT).sum() / mask_BT.sum().clamp(min=1)
-        return Losses(torch.stack(list(bodies.values())).mean(), bodies)
+            num_steps, num_discrete = mask_BT.sum().clamp(min=1), self.body(rows.body).head.num_discrete
+            sums = {
+                modality: -(log_prob_BT * mask_BT).sum() / num_steps
+                for modality, log_prob_BT in self.log_prob(rows, hidden_BSD).items()
+            }
+            bodies[rows.body] = torch.stack(list(sums.values())).sum() / rows.target_BTA.shape[2]
+            for modality, value in sums.items():
+                elements = num_discrete if modality == "discrete" else rows.target_BTA.shape[2] - num_discrete
+                modalities.setdefault(modality, []).append(value / elements)
+        means = {modality: torch.stack(values).mean() for modality, values in modalities.items()}
+        return Losses(torch.stack(list(bodies.values())).mean(), bodies, means)
 
     def save(self, folder: str | Path, *, card: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> None:
         """Write weights, config, codec and card; the hashes of all of them stand in config.json, written last."""

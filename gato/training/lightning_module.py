@@ -1,0 +1,117 @@
+"""The LightningModule: loss, optimiser, schedule, precision; the model is built from the data's codec.
+
+In: batches of rows, one `specs.Rows` a body. Out: logged losses, and `model`, the trained `gato.model.gato.Gato`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from gato.model.config import ModelConfig
+from gato.model.gato import Gato
+from gato.specs import Rows
+
+Batch = list[Rows]
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 matrix products have instructions of their own there (AMX or AVX512-BF16 on a CPU)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def warmup_cosine(warmup_steps: int, total_steps: int, final_share: float) -> Callable[[int], float]:
+    """Factor of the learning rate at each step: linear to 1, then half a cosine down to `final_share`."""
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+        return final_share + (1 - final_share) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return factor
+
+
+class GatoModule(LightningModule):
+    """Next-action likelihood of one transformer on every body of the data."""
+
+    def __init__(
+        self,
+        network: ModelConfig,
+        *,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup_steps: int = 100,
+        final_share: float = 0.0,
+        precision: Literal["auto", "bf16", "fp32"] = "auto",
+    ) -> None:
+        """Args:
+        network: Size, embedding, head and layout of the model.
+        learning_rate: Peak of AdamW's learning rate.
+        weight_decay: Decoupled decay of matrices; vectors and tables of slots are free of it.
+        warmup_steps: Updates of linear warm-up before the cosine.
+        final_share: Learning rate at the last update, as a share of the peak.
+        precision: bf16 autocast where matrix products are fast in it (auto), always, or never.
+        """
+        super().__init__()
+        self.network = network
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.warmup_steps, self.final_share = warmup_steps, final_share
+        self.precision = precision
+        self.model: Gato
+
+    def setup(self, stage: str) -> None:
+        """Build the model once the data module knows its bodies and their statistics."""
+        if not hasattr(self, "model"):
+            self.model = Gato(self.network, self.trainer.datamodule.codec)  # type: ignore[attr-defined]
+
+    def _losses(self, batch: Batch, split: str) -> Tensor:
+        device = self.model.device
+        is_bf16 = self.precision == "bf16" or (self.precision == "auto" and has_fast_bf16(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
+            losses = self.model.loss(batch)
+        rows = sum(len(part.text_BP) for part in batch)
+        named = {f"{split}/loss": losses.total}
+        named |= {f"{split}/body/{body}": loss for body, loss in losses.bodies.items()}
+        named |= {f"{split}/modality/{modality}": loss for modality, loss in losses.modalities.items()}
+        self.log_dict(named, batch_size=rows, on_step=split == "train", on_epoch=split != "train")
+        return losses.total
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Mean negative log-likelihood of the intended actions, nats an element."""
+        return self._losses(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """The same on episodes held out of training."""
+        self._losses(batch, "val")
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """The same as validation, for `gato test`."""
+        self._losses(batch, "test")
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Rows stay numpy; the model moves what it reads."""
+        return batch
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with decay on the trunk's matrices only, warm-up and cosine by the trainer's number of updates."""
+        decayed = [weight for name, weight in self.model.trunk.named_parameters() if weight.ndim == 2]
+        chosen = {id(weight) for weight in decayed}
+        free = [weight for weight in self.model.parameters() if id(weight) not in chosen]
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": self.weight_decay}, {"params": free, "weight_decay": 0.0}],
+            lr=self.learning_rate,
+            betas=(0.9, 0.95),
+            fused=True,
+        )
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = LambdaLR(optimizer, warmup_cosine(self.warmup_steps, total, self.final_share))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
