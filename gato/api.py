@@ -8,6 +8,7 @@ The command line is made from these signatures: what stands before `*` is a word
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -75,7 +76,10 @@ def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
         "test_phrases": list(one.phrases("test")),
         "reading": one.reading,
         "rule": [str(condition) for condition in one.rule],
-        "reward": [str(term) for term in one.reward],
+        "reward": [
+            f"{term.weight:g} * {term.name}" + (f" (at most {term.limit:g})" if term.limit < math.inf else "")
+            for term in one.reward
+        ],
     }
 
 

@@ -51,6 +51,8 @@ RECORDS = {"PPOConfig": "gato.experts.ppo"}
 """Settings records that are flags of a verb, and where they live."""
 LIGHTNING = ("fit", "validate", "test")
 """Verbs whose words go to LightningCLI untouched."""
+HELP_WIDTH = 110
+"""Columns."""
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 log = logging.getLogger(__name__)
@@ -137,6 +139,8 @@ def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
         words = [arguments[word] for word in _words(function)]
         result = function(*words, **{key: value for key, value in arguments.items() if key not in _words(function)})
     print(to_json(result) if as_json else "\n".join(table(result)))
+    if isinstance(result, dict) and result.get("problems"):
+        raise ValueError(f"{len(result['problems'])} problems found; the first: {result['problems'][0]}")
 
 
 def _run_lightning(name: str, rest: list[str]) -> None:
@@ -194,11 +198,14 @@ def _make_parser(name: str, function: Callable[..., Any]) -> ArgumentParser:
     from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
     class Formatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
-        """Keeps the lines of the example."""
+        """Keeps the lines of the example, and lines of a fixed length."""
+
+        def __init__(self, prog: str) -> None:
+            super().__init__(prog, max_help_position=28, width=HELP_WIDTH)
 
     documentation = docstring_parser.parse(inspect.getdoc(function) or "", docstring_parser.DocstringStyle.GOOGLE)
     described = {entry.arg_name: entry.description or "" for entry in documentation.params}
-    about = textwrap.fill(documentation.long_description or "", 100)
+    about = textwrap.fill(documentation.long_description or "", HELP_WIDTH)
     parser = ArgumentParser(
         prog=f"gato {name}",
         description="\n\n".join(filter(None, (documentation.short_description, about))),
@@ -283,12 +290,12 @@ def _explain(message: str, parser: ArgumentParser) -> str:
 
 def _show_overrides(parser: ArgumentParser, values: Namespace) -> None:
     """Say which flags beat the config file."""
+    import yaml
+
     for path in values.get("config") or []:
-        with contextlib.suppress(argparse.ArgumentError):
-            written = parser.parse_path(str(path), defaults=False)
-            for key, value in written.items(branches=False):
-                if key in values and values[key] != value:
-                    log.info("%s: %s from the command line beats %s in %s", key, values[key], value, path)
+        for key, written in yaml.safe_load(Path(str(path)).read_text()).items():
+            if values[key] != written:
+                log.info("%s: %s from the command line beats %s in %s", key, values[key], written, path)
 
 
 # Tables
@@ -340,5 +347,5 @@ def _cell(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_cell(one)}" for key, one in value.items())
     if isinstance(value, (list, tuple)):
-        return "; ".join(map(_cell, value)) if len(value) <= 20 else f"{len(value)} values"
+        return "; ".join(map(_cell, value)) or "none" if len(value) <= 20 else f"{len(value)} values"
     return "-" if value is None else str(value)

@@ -44,7 +44,7 @@ Status = Literal["ok", "changed", "missing", "untracked"]
 def open_run(out: str | Path, *, overwrite: bool = False, resume: bool = False) -> Path:
     """Make the folder `out` for a run, or open it again; a folder with something in it needs one of the two flags.
 
-    `overwrite` removes it first, but only if Gato made it; `resume` demands that something is there.
+    `overwrite` removes it first, but only if Gato made it; `resume` demands a run of Gato's.
     """
     folder = Path(out)
     if overwrite and resume:
@@ -53,7 +53,7 @@ def open_run(out: str | Path, *, overwrite: bool = False, resume: bool = False) 
         raise FileExistsError(f"{folder} is a file, a folder is needed; choose another --out")
     is_ours = (folder / MARKER).is_file() or (folder / PROVENANCE).is_file()
     is_filled = folder.is_dir() and any(entry.name != MARKER for entry in folder.iterdir())
-    if resume and not (is_ours or is_filled):
+    if resume and not is_ours:
         raise FileNotFoundError(f"{folder}: nothing to resume there; check --out or leave out --resume")
     if is_filled and not (overwrite or resume):
         raise FileExistsError(f"{folder} is not empty; pass --resume to go on with it, --overwrite, or another --out")
