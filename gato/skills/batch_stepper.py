@@ -75,9 +75,10 @@ class BatchStepper:
 
     def set_state(self, ids: np.ndarray, qpos_BQ: np.ndarray, qvel_BV: np.ndarray) -> np.ndarray:
         """Begins an episode in each of `ids` from that state; observations (b, O)."""
-        self._batch.reset(ids=ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        in_order = np.sort(ids)
+        self._batch.reset(ids=in_order, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._qpos_BQ[ids], self._qvel_BV[ids] = qpos_BQ, qvel_BV
-        self._batch.forward(ids=ids)
+        self._batch.forward(ids=in_order)
         self._elapsed_B[ids] = 0
         return self._observe(qpos_BQ, qvel_BV)
 
@@ -98,7 +99,7 @@ class BatchStepper:
     def step(self, actions_BA: np.ndarray, ids: np.ndarray | None = None) -> Transition:
         """Steps the rows `ids` (None: all); FloatingPointError names the rows whose state or action is not finite."""
         rows = _ALL if ids is None else ids
-        actions_BA = np.asarray(actions_BA)
+        actions_BA = np.asarray(actions_BA, np.float32)
         shape = (self.num_envs if ids is None else len(ids), self.model.nu)
         if actions_BA.shape != shape:
             raise ValueError(
@@ -106,7 +107,7 @@ class BatchStepper:
             )
         self._ctrl_BA[rows] = actions_BA
         track_before_B = self._qpos_BQ[rows, 0].copy()
-        self._batch.step(ids=ids, nstep=self.body.frame_skip)
+        self._batch.step(ids=None if ids is None else np.sort(ids), nstep=self.body.frame_skip)
         self._elapsed_B[rows] += 1
 
         qpos_BQ, qvel_BV = self._qpos_BQ[rows], self._qvel_BV[rows]

@@ -25,7 +25,9 @@ class GymStepper:
     def __init__(self, env_spec: EnvSpec, num_envs: int) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}; at least 1 is needed")
-        self.envs: list[gymnasium.Env[Any, Any]] = [make_env(env_spec) for _ in range(num_envs)]
+        self.envs: list[gymnasium.Env[Any, Any]] = [
+            make_env(env_spec, disable_env_checker=True) for _ in range(num_envs)
+        ]
         first = self.envs[0]
         self.num_envs = num_envs
         self.env_spec = env_spec

@@ -20,7 +20,7 @@ class StepResult:
     """One control step of B environments of one body."""
 
     actions_BA: np.ndarray
-    """As given to the simulator, in the dtype of the caller: Gymnasium sums squares in that dtype."""
+    """As given to the simulator, in the dtype of the caller: Gymnasium sums their squares in that dtype."""
     is_healthy_B: np.ndarray
     readings: dict[str, np.ndarray]
     """Physical units, name -> (B,)."""

@@ -44,7 +44,10 @@ class Stepper(Protocol):
         ...
 
     def step(self, actions_BA: np.ndarray, ids: np.ndarray | None = None) -> Transition:
-        """Steps the rows `ids` (None: all) and leaves the others alone."""
+        """Steps the rows `ids` (None: all) and leaves the others alone.
+
+        Actions are cast to the dtype of the action space first, the one recordings keep, so that they replay.
+        """
         ...
 
     def select_skill(self, ids: np.ndarray, skill_id: str) -> None:

@@ -1,0 +1,224 @@
+"""The batch stepper gives Gymnasium's own bits."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from gato.skills.batch_stepper import BatchStepper
+from gato.skills.environment import SkillEnv, skill_env_spec
+from gato.skills.gym_stepper import GymStepper
+from gato.skills.stepper import make_stepper
+from gato.skills.table import SKILLS, get_skill
+from gato.skills.transition import Stepper, Transition
+
+STANDARD = {
+    "half-cheetah/run-forward": "HalfCheetah-v5",
+    "hopper/hop-forward": "Hopper-v5",
+    "walker2d/run-forward": "Walker2d-v5",
+    "inverted-pendulum/balance": "InvertedPendulum-v5",
+}
+
+
+def make_batch(skill_id: str, num_envs: int, num_threads: int = 2) -> BatchStepper:
+    stepper = make_stepper(skill_id, num_envs, num_threads=num_threads)
+    assert isinstance(stepper, BatchStepper)
+    return stepper
+
+
+def random_actions(stepper: Stepper, generator: np.random.Generator) -> np.ndarray:
+    low_A, high_A = stepper.spec.action_low, stepper.spec.action_high
+    return generator.uniform(low_A, high_A, (stepper.num_envs, len(low_A))).astype(np.float32)
+
+
+def assert_same(one: Transition, other: Transition) -> None:
+    for name in ("observations_BO", "rewards_B", "terminated_B", "truncated_B"):
+        first, second = getattr(one, name), getattr(other, name)
+        assert first.dtype == second.dtype
+        assert (first == second).all(), name
+    for name, values_B in other.readings.items():
+        assert (one.readings[name] == values_B).all(), name
+
+
+def assert_equal_stepping(batch: Stepper, plain: Stepper, steps: int) -> int:
+    """Steps both with the same random actions and resets; how many episodes ended."""
+    generator = np.random.default_rng(0)
+    everyone = np.arange(batch.num_envs)
+    assert (batch.reset(everyone, everyone + 50) == plain.reset(everyone, everyone + 50)).all()
+    ended = 0
+    for _ in range(steps):
+        actions_BA = random_actions(batch, generator)
+        one, other = batch.step(actions_BA), plain.step(actions_BA)
+        assert_same(one, other)
+        over = np.flatnonzero(one.terminated_B | one.truncated_B)
+        seeds = range(1000 + ended, 1000 + ended + len(over))
+        if len(over):
+            assert (batch.reset(over, seeds) == plain.reset(over, seeds)).all()
+        ended += len(over)
+    return ended
+
+
+@pytest.mark.parametrize("skill_id", SKILLS)
+def test_batch_equals_gymnasium_stepping_of_the_skill_bit_for_bit(skill_id: str) -> None:
+    ended = assert_equal_stepping(make_batch(skill_id, 3), GymStepper(skill_env_spec(skill_id), 3), 300)
+    assert ended >= 3 or skill_id.startswith("half-cheetah")
+
+
+@pytest.mark.parametrize("skill_id", STANDARD)
+def test_standard_skills_give_gymnasiums_own_reward(skill_id: str) -> None:
+    assert_equal_stepping(make_batch(skill_id, 2), GymStepper(gymnasium.spec(STANDARD[skill_id]), 2), 300)
+
+
+def test_time_limit_is_gymnasiums() -> None:
+    batch = make_batch("half-cheetah/run-backward", 1)
+    plain = gymnasium.make(skill_env_spec("half-cheetah/run-backward"))
+    batch.reset(np.arange(1), [0])
+    plain.reset(seed=0)
+    action_BA = np.zeros((1, 6), np.float32)
+    for step in range(1, 1001):
+        truncated = bool(batch.step(action_BA).truncated_B[0])
+        assert truncated == plain.step(action_BA[0])[3] == (step == 1000)
+
+
+def test_only_the_named_rows_step() -> None:
+    generator = np.random.default_rng(1)
+    whole, part = make_batch("half-cheetah/run-forward", 4), make_batch("half-cheetah/run-forward", 4)
+    everyone, some = np.arange(4), np.array([3, 1])
+    whole.reset(everyone, everyone)
+    part.reset(everyone, everyone)
+    actions_BA = random_actions(whole, generator)
+    expected = whole.step(actions_BA)
+    before = part.get_state(np.array([0, 2]))
+    got = part.step(actions_BA[some], some)
+    assert (got.observations_BO == expected.observations_BO[some]).all()
+    assert (got.rewards_B == expected.rewards_B[some]).all()
+    after = part.get_state(np.array([0, 2]))
+    assert (before[0] == after[0]).all()
+    assert (before[1] == after[1]).all()
+
+
+def test_number_of_threads_and_environments_changes_no_bit() -> None:
+    generator = np.random.default_rng(2)
+    many, one = make_batch("walker2d/run-forward", 5, num_threads=2), make_batch("walker2d/run-forward", 1)
+    many.reset(np.arange(5), range(5))
+    one.reset(np.arange(1), [4])
+    for _ in range(20):
+        actions_BA = random_actions(many, generator)
+        expected = many.step(actions_BA)
+        got = one.step(actions_BA[4:])
+        assert (got.observations_BO[0] == expected.observations_BO[4]).all()
+        assert got.rewards_B[0] == expected.rewards_B[4]
+
+
+def test_each_row_is_rewarded_for_its_own_skill() -> None:
+    batch = make_batch("hopper/hop-forward", 3)
+    plain = [SkillEnv("hopper/hop-forward") for _ in range(3)]
+    batch.reset(np.arange(3), range(3))
+    for seed, env in enumerate(plain):
+        env.reset(seed=seed)
+    batch.select_skill(np.array([1]), "hopper/hop-backward")
+    plain[1].select_skill("hopper/hop-backward")
+    generator = np.random.default_rng(3)
+    for step in range(10):
+        actions_BA = random_actions(batch, generator)
+        got = batch.step(actions_BA)
+        expected = [env.step(action_A)[1] for env, action_A in zip(plain, actions_BA, strict=True)]
+        assert got.rewards_B.tolist() == expected
+        if step == 5:
+            batch.select_skill(np.array([1]), "hopper/hop-forward")
+            plain[1].select_skill("hopper/hop-forward")
+
+
+def test_an_episode_can_begin_in_any_state() -> None:
+    batch = make_batch("hopper/hop-forward", 3)
+    batch.reset(np.arange(3), range(3))
+    batch.step(np.full((3, 3), 0.5, np.float32))
+    qpos_BQ, qvel_BV = batch.get_state(np.array([0]))
+    started_BO = batch.set_state(np.array([2]), qpos_BQ, qvel_BV)
+    assert (started_BO[0] == np.concatenate([qpos_BQ[0, 1:], np.clip(qvel_BV[0], -10, 10)])).all()
+    env = SkillEnv("hopper/hop-forward")
+    env.reset(seed=0)
+    env.simulation.set_state(qpos_BQ[0], qvel_BV[0])
+    action_A = np.full(3, -0.3, np.float32)
+    assert (batch.step(action_A[None], np.array([2])).observations_BO[0] == env.step(action_A)[0]).all()
+
+
+def test_what_a_step_returns_is_the_callers_to_keep() -> None:
+    batch = make_batch("half-cheetah/run-forward", 2)
+    batch.reset(np.arange(2), range(2))
+    first = batch.step(np.zeros((2, 6), np.float32))
+    kept = first.observations_BO.copy(), {name: values_B.copy() for name, values_B in first.readings.items()}
+    batch.step(np.ones((2, 6), np.float32))
+    assert (first.observations_BO == kept[0]).all()
+    assert all((first.readings[name] == values_B).all() for name, values_B in kept[1].items())
+
+
+def test_what_is_not_finite_is_an_error_that_names_the_rows() -> None:
+    batch = make_batch("inverted-pendulum/balance", 3)
+    batch.reset(np.arange(3), range(3))
+    actions_BA = np.zeros((3, 1), np.float32)
+    actions_BA[1] = np.inf
+    with pytest.raises(FloatingPointError, match=r"action is not finite in environment\(s\) \[1\]"):
+        batch.step(actions_BA)
+    batch.set_state(np.array([2]), np.zeros((1, 2)), np.full((1, 2), 1e300))
+    with pytest.raises(FloatingPointError, match=r"state is not finite in environment\(s\) \[2\]"):
+        for _ in range(20):
+            batch.step(np.zeros((3, 1), np.float32))
+
+
+def test_misuse_says_what_is_needed() -> None:
+    batch = make_batch("hopper/hop-forward", 2)
+    with pytest.raises(ValueError, match=r"\(1, 3\); \(2, 3\) is needed"):
+        batch.step(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="one seed a row"):
+        batch.reset(np.arange(2), [0])
+    with pytest.raises(ValueError, match='did you mean "hopper/hop-backward"'):
+        batch.select_skill(np.arange(2), "hopper/hop-backwards")
+    with pytest.raises(ValueError, match="at least 1"):
+        make_stepper("hopper/hop-forward", 0)
+    with pytest.raises(ValueError, match='did you mean "HalfCheetah-v5"'):
+        make_stepper("HalfCheeta-v5", 1)
+
+
+def test_environments_with_changed_settings_are_stepped_by_gymnasium() -> None:
+    spec = gymnasium.make("Hopper-v5", healthy_reward=2.0).spec
+    assert spec is not None
+    assert isinstance(make_stepper(spec, 1), GymStepper)
+    assert isinstance(make_stepper("Hopper-v5", 1), BatchStepper)
+    assert make_stepper("Hopper-v5", 1).env_spec.id == "Hopper-v5"
+
+
+def test_foreign_environments_step_with_flat_observations_and_actions() -> None:
+    stepper = make_stepper("CartPole-v1", 2)
+    assert [one.name for one in stepper.spec.action] == ["action"]
+    observations_BO = stepper.reset(np.arange(2), [0, 1])
+    env = gymnasium.make("CartPole-v1")
+    assert (observations_BO[1] == env.reset(seed=1)[0]).all()
+    got = stepper.step(np.array([[1.0]]), np.array([1]))
+    expected = env.step(1)
+    assert (got.observations_BO[0] == expected[0]).all()
+    assert got.rewards_B[0] == expected[1]
+    assert got.readings == {}
+    with pytest.raises(ValueError, match="has no skills"):
+        stepper.select_skill(np.arange(1), "hopper/hop-forward")
+
+
+def test_plain_stepping_switches_skills_like_the_batch() -> None:
+    batch, plain = make_batch("hopper/hop-forward", 2), GymStepper(skill_env_spec("hopper/hop-forward"), 2)
+    for stepper in (batch, plain):
+        stepper.reset(np.arange(2), range(2))
+        stepper.select_skill(np.array([1]), "hopper/hop-backward")
+    actions_BA = np.full((2, 3), 0.2, np.float32)
+    assert_same(batch.step(actions_BA), plain.step(actions_BA))
+    assert plain.spec == batch.spec
+    assert get_skill("hopper/hop-forward").body == plain.spec.name
+
+
+def test_actions_of_double_precision_are_rounded_as_a_recording_would() -> None:
+    batch, plain = make_batch("hopper/hop-forward", 1), SkillEnv("hopper/hop-forward")
+    batch.reset(np.arange(1), [0])
+    plain.reset(seed=0)
+    action_A = np.array([0.1, -0.7, 0.3])
+    got = batch.step(action_A[None])
+    observation_O, reward, *_ = plain.step(action_A.astype(np.float32))
+    assert (got.observations_BO[0] == observation_O).all()
+    assert got.rewards_B[0] == reward
