@@ -1,6 +1,6 @@
 """Datasets on disk become token rows for a Lightning trainer.
 
-In: a mixture of Minari datasets. Out: batches, each a `list[Rows]` of torch tensors, one entry a body; and the codec
+In: a mixture of Minari datasets. Out: batches, each a `list[Rows]`, one entry a body; and the codec
 that made them, with the statistics of every body.
 
 Batch n of a run is the same with any number of workers and after any interruption: a run that goes on takes up at the
@@ -10,7 +10,6 @@ batch its optimiser steps say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
 from typing import Any
 
 import lightning
@@ -111,8 +110,8 @@ class GatoDataModule(lightning.LightningDataModule):
     test_dataloader = val_dataloader
 
     def transfer_batch_to_device(self, batch: list[Rows], device: torch.device, dataloader_idx: int) -> list[Rows]:
-        """Lightning cannot rebuild frozen records by itself."""
-        return [rows_to(rows, lambda tensor: tensor.to(device, non_blocking=True)) for rows in batch]
+        """Rows stay numpy: the model moves what it reads."""
+        return batch
 
     def _open(self) -> tuple[Cache, ...]:
         return tuple(open_cache(open_dataset(one.id), clip_actions=self.clip_actions) for one in self.sources)
@@ -130,7 +129,7 @@ class GatoDataModule(lightning.LightningDataModule):
 
         def build(batch: int) -> list[Rows]:
             windows = mixture.draw(batch * ranks + rank)
-            return [rows_to(build_rows(codec, one, layout), torch.from_numpy) for one in windows]
+            return [build_rows(codec, one, layout) for one in windows]
 
         return build
 
@@ -170,9 +169,3 @@ class _Numbered(IterableDataset):
         while self.length is None or number < self.length:
             yield self.build(self.first + number)
             number += stride
-
-
-def rows_to(rows: Rows, change: Callable[[Any], Any]) -> Rows:
-    """The same rows with `change` done to every array."""
-    names = [item.name for item in fields(rows) if item.name != "body"]
-    return replace(rows, **{name: change(getattr(rows, name)) for name in names})

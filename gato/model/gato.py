@@ -219,6 +219,10 @@ class Gato(nn.Module):
         model.load_state_dict(load_file(place / "model.safetensors"))
         return model.to(device=device, dtype=dtype).eval()
 
+    def num_positions(self, rows: Rows) -> int:
+        """Positions the transformer reads for these rows, pads included."""
+        return existing_positions(rows, self.layout, self.body(rows.body).spec).size
+
     def num_parameters(self) -> int:
         """Trainable numbers."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -97,11 +98,7 @@ class GatoModule(LightningModule):
         """The same as validation, for `gato test`."""
         self._losses(batch, "test")
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Rows stay numpy; the model moves what it reads."""
-        return batch
-
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with decay on the trunk's matrices only, warm-up and cosine by the trainer's number of updates."""
         decayed = [weight for name, weight in self.model.trunk.named_parameters() if weight.ndim == 2]
         chosen = {id(weight) for weight in decayed}
