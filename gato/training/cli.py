@@ -10,6 +10,7 @@ import netrc
 import os
 import shlex
 import uuid
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from gato import runs
 from gato.data.module import GatoDataModule
+from gato.sequences import Layout
 from gato.training.callbacks import (
     RolloutEvaluation,
     RunIdentity,
@@ -83,7 +85,7 @@ class GatoCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=RunConfig, default=RunConfig())
         parser.add_lightning_class_args(RolloutEvaluation, "evaluation")
-        parser.link_arguments("model.network.layout", "data.layout")
+        parser.link_arguments("model", "data.layout", compute_fn=_layout, apply_on="instantiate")
         parser.set_defaults({"trainer.max_epochs": 1})
 
     def before_instantiate_classes(self) -> None:
@@ -113,6 +115,10 @@ class GatoCLI(LightningCLI):
             default_root_dir=self.folder,
             callbacks=[*given, *mine, RunIdentity(wandb_id if "wandb" in self.run_config.loggers else "")],
         )
+
+
+def _layout(model: GatoModule) -> Layout:
+    return model.network.layout
 
 
 class KeepConfig(SaveConfigCallback):
@@ -158,6 +164,9 @@ def main(arguments: list[str]) -> None:
     if {"-h", "--help"} & set(rest):
         print(HELP.format(verb=verb, purpose=PURPOSES[verb]))  # noqa: T201 the help of a command
         return
+    # Words are taken from a list on purpose: this is a command inside a command.
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter", category=UserWarning)
+    logging.getLogger("lightning").setLevel(logging.WARNING)
     cli_class = type("GatoCLI", (GatoCLI,), {"verb": verb})
     cli = cli_class(
         GatoModule,
