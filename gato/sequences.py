@@ -95,17 +95,19 @@ def step_layout(layout: Layout, spec: BodySpec) -> StepLayout:
 def build_rows(codec: Codec, windows: Windows, layout: Layout) -> Rows:
     """Token ids of a batch of windows of one body. Command and demonstration regions nobody uses have no columns."""
     body = windows.body
-    text_BP = np.full((len(windows.prompts), layout.prompt_positions), -1, np.int64)
-    for row, prompt in enumerate(windows.prompts):
-        ids = codec.encode_text(prompt)[: layout.prompt_positions]
-        text_BP[row, : len(ids)] = ids
+    steps, shown = windows.step_mask_BT.shape[1], windows.demonstration_mask_BN.shape[1]
+    if steps > layout.window_steps or shown > layout.demonstration_steps:
+        raise ValueError(
+            f"windows of {body} hold {steps} steps and {shown} demonstration steps; the layout has room for "
+            f"{layout.window_steps} and {layout.demonstration_steps}: cut them, or train with a longer layout"
+        )
     command_BC = codec.encode_command(windows.command_BC)
     num_commands = command_BC.shape[1] if (command_BC >= 0).any() else 0
     num_shown = windows.demonstration_mask_BN.shape[1] if windows.demonstration_mask_BN.any() else 0
     shown_BN, steps_BT = windows.demonstration_mask_BN[:, :num_shown], windows.step_mask_BT
     return Rows(
         body=body,
-        text_BP=text_BP,
+        text_BP=encode_prompts(codec, windows.prompts, layout),
         command_BC=command_BC[:, :num_commands],
         demonstration_BNO=codec.encode_observation(body, windows.demonstration_BNO[:, :num_shown], mask=shown_BN),
         demonstration_BNA=codec.encode_action(body, windows.demonstration_BNA[:, :num_shown], mask=shown_BN),
@@ -118,12 +120,21 @@ def build_rows(codec: Codec, windows: Windows, layout: Layout) -> Rows:
     )
 
 
+def encode_prompts(codec: Codec, prompts: Sequence[str], layout: Layout) -> np.ndarray:
+    """(B, P) text ids of the prompts, cut to P, padded with -1."""
+    text_BP = np.full((len(prompts), layout.prompt_positions), -1, np.int64)
+    for row, prompt in enumerate(prompts):
+        ids = codec.encode_text(prompt)[: layout.prompt_positions]
+        text_BP[row, : len(ids)] = ids
+    return text_BP
+
+
 def existing_positions(rows: Rows, layout: Layout, spec: BodySpec) -> np.ndarray:
     """(B, S) bool: which positions of the row exist; the others are never looked at."""
     num_positions = step_layout(layout, spec).positions
     parts = [
         rows.text_BP >= 0,
-        (rows.command_BC >= 0).any(1, keepdims=True)[:, : min(rows.command_BC.shape[1], 1)],
+        np.any(rows.command_BC >= 0, axis=1, keepdims=True)[:, : min(rows.command_BC.shape[1], 1)],
         np.repeat(rows.demonstration_mask_BN, num_positions, axis=1),
         np.repeat(rows.step_mask_BT, num_positions, axis=1),
     ]
@@ -135,19 +146,15 @@ def rotary_positions(rows: Rows, layout: Layout, spec: BodySpec) -> np.ndarray:
     num_positions = step_layout(layout, spec).positions
     command_start = layout.prompt_positions
     shown = rows.demonstration_mask_BN.shape[1] * num_positions
+    steps_start = command_start + 1 + layout.demonstration_steps * num_positions
     return np.concatenate(
         [
             np.arange(layout.prompt_positions),
             command_start + np.arange(min(rows.command_BC.shape[1], 1)),
             command_start + 1 + np.arange(shown),
-            steps_start(layout, spec) + np.arange(rows.step_mask_BT.shape[1] * num_positions),
+            steps_start + np.arange(rows.step_mask_BT.shape[1] * num_positions),
         ]
     )
-
-
-def steps_start(layout: Layout, spec: BodySpec) -> int:
-    """Rotary position of a window's first step."""
-    return layout.prompt_positions + 1 + layout.demonstration_steps * step_layout(layout, spec).positions
 
 
 def visible(existing_BS: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ In: a list of `specs.Rows`, one a body. Out: log-probabilities of the target act
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,12 @@ from gato.tokens.codec import CODEC_FILE, TOKENIZER_FILE, Codec
 from gato.tokens.numbers import NUM_BINS
 
 FORMAT = 1
+FILES = ("model.safetensors", "card.json", CODEC_FILE, TOKENIZER_FILE)
 SEGMENTS = ("text", "command", "demonstration")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(runs.to_json(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -131,11 +137,13 @@ class Gato(nn.Module):
         existing, rotary = [], []
         for rows in batch:
             spec = self.body(rows.body).spec
-            short = longest - existing_positions(rows, self.layout, spec).shape[1]
-            existing.append(np.pad(existing_positions(rows, self.layout, spec), ((0, 0), (0, short))))
-            rotary.append(
-                np.tile(np.pad(rotary_positions(rows, self.layout, spec), (0, short)), (len(rows.text_BP), 1))
+            existing_BS, rotary_S = (
+                existing_positions(rows, self.layout, spec),
+                rotary_positions(rows, self.layout, spec),
             )
+            short = longest - len(rotary_S)
+            existing.append(np.pad(existing_BS, ((0, 0), (0, short))))
+            rotary.append(np.tile(np.pad(rotary_S, (0, short)), (len(existing_BS), 1)))
         hidden_BSD = torch.cat([nn.functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in embedded])
         place = Place(self.tensor(np.concatenate(rotary)), self.tensor(visible(np.concatenate(existing))))
         return list(self.trunk(hidden_BSD, place).split([len(part) for part in embedded]))
@@ -186,11 +194,9 @@ class Gato(nn.Module):
         runs.write_atomic(place / "model.safetensors", save(weights))
         self.codec.save(place)
         runs.write_json(place / "card.json", card)
-        files = ["model.safetensors", "card.json", CODEC_FILE, TOKENIZER_FILE]
-        config = {"format": FORMAT, "model": dataclasses.asdict(self.config)}
-        runs.write_json(
-            place / "config.json", {**config, "files": {name: runs.content_hash(place / name) for name in files}}
-        )
+        files = {name: runs.content_hash(place / name) for name in FILES}
+        content = {"format": FORMAT, "model": dataclasses.asdict(self.config), "files": files}
+        runs.write_json(place / "config.json", {**content, "sha256": _digest(content)})
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gato:
@@ -201,22 +207,22 @@ class Gato(nn.Module):
                 f"{place} is no model folder: it has no config.json; give the folder that `gato fit` wrote"
             )
         stored = runs.read_json(place / "config.json")
-        if stored.get("format") != FORMAT:
-            raise ValueError(
-                f"{place} has model format {stored.get('format')}, this version reads {FORMAT}; train again"
-            )
-        missing = [name for name in stored["files"] if not (place / name).is_file()]
-        altered = [
-            name
-            for name, digest in stored["files"].items()
-            if name not in missing and runs.content_hash(place / name) != digest
-        ]
+        found_format = stored.get("format") if isinstance(stored, dict) else None
+        if found_format != FORMAT:
+            raise ValueError(f"{place} has model format {found_format}, this version reads {FORMAT}; train again")
+        if stored.pop("sha256", None) != _digest(stored):
+            raise ValueError(f"model folder {place} is damaged: config.json was altered; copy it again")
+        found = {name: runs.content_hash(place / name) for name in FILES if (place / name).is_file()}
+        missing = [name for name in FILES if name not in found]
+        altered = [name for name, digest in found.items() if digest != stored["files"][name]]
         if missing or altered:
             raise ValueError(f"model folder {place} is damaged: missing {missing}, altered {altered}; copy it again")
         settings = dict(stored["model"])
         config = ModelConfig(**{**settings, "layout": Layout(**settings["layout"])})
-        model = cls(config, Codec.load(place))
-        model.load_state_dict(load_file(place / "model.safetensors"))
+        # On the meta device nothing is drawn, so that loading a model leaves the random state alone.
+        with torch.device("meta"):
+            model = cls(config, Codec.load(place))
+        model.load_state_dict(load_file(place / "model.safetensors"), assign=True)
         return model.to(device=device, dtype=dtype).eval()
 
     def num_positions(self, rows: Rows) -> int:

@@ -72,6 +72,8 @@ class Logistics:
         candidates = torch.stack([centre, torch.zeros_like(centre), torch.full_like(centre, NUM_BINS - 1)])
         likelihood = torch.stack([self._log_prob_components(candidate) for candidate in candidates])
         best_GM = candidates.gather(0, likelihood.argmax(0, keepdim=True))[0]
+        if best_GM.shape[-1] == 1:
+            return best_GM[..., 0].long() + self.start
         joint = torch.stack([self.log_prob(best_GM[..., m] + self.start) for m in range(best_GM.shape[-1])], -1)
         chosen = joint.argmax(-1)[..., None, None].expand(*best_GM.shape[:-1], 1)
         return best_GM.gather(-1, chosen)[..., 0].long() + self.start
@@ -82,7 +84,7 @@ class Logistics:
         index = component.reshape(*weights.shape[:-1], 1, 1).expand(*self.mean_GM.shape[:-1], 1)
         mean, scale = (x.gather(-1, index)[..., 0] for x in (self.mean_GM, HALF_BIN + self.log_scale_GM.exp()))
         uniform = torch.rand(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-        value = mean + scale * torch.logit(uniform, eps=1e-6)
+        value = mean + scale * torch.logit(uniform)
         return ((value + 1) / (2 * HALF_BIN)).floor().clamp(0, NUM_BINS - 1).long() + self.start
 
 
@@ -106,6 +108,14 @@ class Choices:
         return drawn.reshape(probability.shape[:-1]) + self.start
 
 
+def wide_linear(hidden_D: Tensor, layer: nn.Linear, rows: slice = slice(None)) -> Tensor:
+    """`layer`, or some of its outputs, in fp32 or wider also under autocast: bf16 is coarser than a bin."""
+    dtype = torch.promote_types(hidden_D.dtype, torch.float32)
+    bias = None if layer.bias is None else layer.bias[rows].to(dtype)
+    with torch.autocast(hidden_D.device.type, enabled=False):
+        return functional.linear(hidden_D.to(dtype), layer.weight[rows].to(dtype), bias)
+
+
 class ActionHead(nn.Module):
     """Reads the action groups of one body, each from the hidden vector of the position before it."""
 
@@ -123,7 +133,8 @@ class ActionHead(nn.Module):
         self.read = (
             nn.Linear(width, num_continuous * 2 * self.mixtures) if num_continuous and not self.is_free else None
         )
-        self.weigh = nn.Linear(width, len(self.groups) * self.mixtures) if self.mixtures > 1 else None
+        is_mixed = self.read is not None and self.mixtures > 1
+        self.weigh = nn.Linear(width, len(self.groups) * self.mixtures) if is_mixed else None
         if self.read is not None:
             self._initialise(self.read)
 
@@ -137,26 +148,24 @@ class ActionHead(nn.Module):
     def forward(self, hidden_D: Tensor, index: int, free: nn.Linear | None) -> Distribution:
         """Distribution of group `index` from (..., D), in fp32 (or wider) also under autocast."""
         group = self.groups[index]
-        dtype = torch.float64 if hidden_D.dtype == torch.float64 else torch.float32
         if self.is_discrete[index]:
-            return self._choices(hidden_D, group, dtype)
+            return self._choices(hidden_D, group)
         if free is not None:
-            return Choices(free(hidden_D)[..., None, :].to(dtype), self.ranges.number_start)
+            return Choices(wide_linear(hidden_D, free)[..., None, :], self.ranges.number_start)
         assert self.read is not None
         size = 2 * self.mixtures
         rows = slice((group.start - self.num_discrete) * size, (group.stop - self.num_discrete) * size)
-        numbers = functional.linear(hidden_D, self.read.weight[rows], self.read.bias[rows]).to(dtype)
+        numbers = wide_linear(hidden_D, self.read, rows)
         mean_GM, log_scale_GM = numbers.unflatten(-1, (-1, 2, self.mixtures)).unbind(-2)
         log_weight_M = mean_GM.new_zeros(*mean_GM.shape[:-2], 1)
         if self.weigh is not None:
-            log_weight_M = (
-                self.weigh(hidden_D).to(dtype).unflatten(-1, (-1, self.mixtures))[..., index, :].log_softmax(-1)
-            )
+            weights = wide_linear(hidden_D, self.weigh, slice(index * self.mixtures, (index + 1) * self.mixtures))
+            log_weight_M = weights.log_softmax(-1)
         return Logistics(mean_GM, log_scale_GM.clamp(-12, 3), log_weight_M, self.ranges.number_start)
 
-    def _choices(self, hidden_D: Tensor, group: slice, dtype: torch.dtype) -> Choices:
+    def _choices(self, hidden_D: Tensor, group: slice) -> Choices:
         assert self.discrete is not None
-        logits = list(self.discrete(hidden_D).to(dtype).split(self.choices, -1))[group]
+        logits = wide_linear(hidden_D, self.discrete).split(self.choices, -1)[group]
         widest = max(logit.shape[-1] for logit in logits)
         padded = [functional.pad(logit, (0, widest - logit.shape[-1]), value=-torch.inf) for logit in logits]
         return Choices(torch.stack(padded, -2), self.ranges.discrete_start)

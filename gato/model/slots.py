@@ -21,8 +21,8 @@ SPREAD = 4.0
 
 
 def bin_values(bins: Tensor, dtype: torch.dtype) -> Tensor:
-    """Centre of each of the uniform bins over [-1, 1]."""
-    return (bins.to(dtype) + 0.5) * (2 / NUM_BINS) - 1
+    """Centre of each of the uniform bins over [-1, 1], in `dtype` or fp32 if that is wider."""
+    return (bins.to(torch.promote_types(dtype, torch.float32)) + 0.5) * (2 / NUM_BINS) - 1
 
 
 class Tables(nn.Module):
@@ -50,10 +50,10 @@ class SlotEmbedding(nn.Module):
         self.groups = group_slices(self.kinds, config.layout.group_size)
         self.ranges = ranges
         largest = max(group.stop - group.start for group in self.groups)
-        self.scale_ED = nn.Parameter(torch.randn(len(elements), width) / largest**0.5)
+        is_free = config.embedding == "free"
+        self.scale_ED = None if is_free else nn.Parameter(torch.randn(len(elements), width) / largest**0.5)
         self.shift_ED = nn.Parameter(torch.randn(len(elements), width) * 0.1)
-        self.is_free = config.embedding == "free"
-        is_own = not self.is_free and config.second_layer == "own"
+        is_own = not is_free and config.second_layer == "own"
         self.second = nn.Linear(width, width) if is_own else None
 
     def forward(self, ids_E: Tensor, tables: Tables) -> Tensor:
@@ -63,13 +63,19 @@ class SlotEmbedding(nn.Module):
         return group_D if second is None else second(functional.gelu(group_D))
 
     def _group(self, ids_G: Tensor, group: slice, tables: Tables) -> Tensor:
-        scale_GD, shift_D = self.scale_ED[group], self.shift_ED[group].sum(0)
-        if self.kinds[group.start] == "discrete":
-            return (tables.discrete(ids_G - self.ranges.discrete_start) * scale_GD).sum(-2) + shift_D
-        bins_G = ids_G - self.ranges.number_start
-        if tables.bins is not None:
-            return tables.bins(bins_G).sum(-2) + shift_D
-        return (bin_values(bins_G, scale_GD.dtype) * SPREAD) @ scale_GD + shift_D
+        is_discrete = self.kinds[group.start] == "discrete"
+        index_G = ids_G - (self.ranges.discrete_start if is_discrete else self.ranges.number_start)
+        shift_D = self.shift_ED[group].sum(0)
+        if self.scale_ED is None:
+            assert tables.bins is not None
+            return (tables.discrete if is_discrete else tables.bins)(index_G).sum(-2) + shift_D
+        scale_GD = self.scale_ED[group]
+        if is_discrete:
+            return (tables.discrete(index_G) * scale_GD).sum(-2) + shift_D
+        value_G = bin_values(index_G, scale_GD.dtype) * SPREAD
+        # bf16 is coarser than a bin: the product stays in fp32 also under autocast.
+        with torch.autocast(value_G.device.type, enabled=False):
+            return (value_G @ scale_GD.to(value_G.dtype)).to(scale_GD.dtype) + shift_D
 
 
 class CommandEmbedding(nn.Module):
@@ -85,4 +91,4 @@ class CommandEmbedding(nn.Module):
         """(B, C) ids, -1 where absent -> (B, 1, D)."""
         value_BC = bin_values(ids_BC - self.ranges.number_start, self.scale_CD.dtype) * SPREAD
         per_element = value_BC[..., None] * self.scale_CD + self.shift_CD
-        return (per_element * (ids_BC >= 0)[..., None]).sum(1, keepdim=True)
+        return (per_element * (ids_BC >= 0)[..., None]).sum(1, keepdim=True).to(self.scale_CD.dtype)

@@ -18,7 +18,7 @@ from gato.model.config import TrunkConfig
 
 @dataclass
 class Cache:
-    """Keys and values of what was encoded before: a pair (B, H, L, K) a layer, and which of the L entries exist."""
+    """Keys and values of what was encoded before: a pair (B, H, L, K) a layer."""
 
     keys_BHLK: list[Tensor]
     values_BHLK: list[Tensor]
@@ -29,6 +29,10 @@ class Cache:
         heads = config.key_value_heads or config.heads
         shape = (rows, heads, length, config.width // config.heads)
         return cls(*([like.new_zeros(shape) for _ in range(config.layers)] for _ in range(2)))
+
+    def pick(self, rows_B: Tensor) -> Cache:
+        """The cache of some of its rows."""
+        return Cache(*([half[rows_B] for half in halves] for halves in (self.keys_BHLK, self.values_BHLK)))
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Place:
 
 def rotary_tables(position_BS: Tensor, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine (B, 1, S, K), fp32 at least, the halves layout of Llama."""
-    dtype = torch.float64 if position_BS.dtype == torch.float64 else torch.float32
+    dtype = torch.promote_types(position_BS.dtype, torch.float32)
     exponent = torch.arange(0, head_width, 2, device=position_BS.device, dtype=dtype) / head_width
     angle = position_BS[:, None, :, None].to(dtype) * theta**-exponent
     angle = torch.cat([angle, angle], -1)
@@ -145,22 +149,37 @@ class Trunk(nn.Module):
 def load_llama(trunk: Trunk, state: dict[str, Tensor]) -> None:
     """Copy a transformers Llama `state_dict` (names `model.layers.N...`) into the trunk.
 
-    Raises KeyError for a missing tensor and RuntimeError for a wrong shape.
+    The embedding and the language head stay outside. ValueError for a checkpoint that lacks a tensor or holds one
+    there is no place for (more layers, biases); RuntimeError for a wrong shape.
     """
-    ours: dict[str, Tensor] = {"norm.weight": state["model.norm.weight"]}
-    for layer in range(trunk.config.layers):
+    state = {
+        name: value for name, value in state.items() if name not in ("model.embed_tokens.weight", "lm_head.weight")
+    }
+    try:
+        ours = _llama_names(trunk.config.layers, state)
+    except KeyError as error:
+        raise ValueError(f"the checkpoint has no {error} for a trunk of {trunk.config.layers} layers") from error
+    if state:
+        raise ValueError(f"no place in a trunk of {trunk.config.layers} layers for {', '.join(sorted(state))}")
+    trunk.load_state_dict(ours)
+
+
+def _llama_names(layers: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Our names for their tensors, which are taken out of `state`."""
+    ours: dict[str, Tensor] = {"norm.weight": state.pop("model.norm.weight")}
+    for layer in range(layers):
         theirs = f"model.layers.{layer}."
         attention, mlp = theirs + "self_attn.", theirs + "mlp."
         ours |= {
-            f"blocks.{layer}.attention_norm.weight": state[theirs + "input_layernorm.weight"],
-            f"blocks.{layer}.mlp_norm.weight": state[theirs + "post_attention_layernorm.weight"],
+            f"blocks.{layer}.attention_norm.weight": state.pop(theirs + "input_layernorm.weight"),
+            f"blocks.{layer}.mlp_norm.weight": state.pop(theirs + "post_attention_layernorm.weight"),
             f"blocks.{layer}.attention.qkv.weight": torch.cat(
-                [state[attention + f"{part}_proj.weight"] for part in ("q", "k", "v")]
+                [state.pop(attention + f"{part}_proj.weight") for part in ("q", "k", "v")]
             ),
-            f"blocks.{layer}.attention.out.weight": state[attention + "o_proj.weight"],
+            f"blocks.{layer}.attention.out.weight": state.pop(attention + "o_proj.weight"),
             f"blocks.{layer}.gate_up.weight": torch.cat(
-                [state[mlp + f"{part}_proj.weight"] for part in ("gate", "up")]
+                [state.pop(mlp + f"{part}_proj.weight") for part in ("gate", "up")]
             ),
-            f"blocks.{layer}.down.weight": state[mlp + "down_proj.weight"],
+            f"blocks.{layer}.down.weight": state.pop(mlp + "down_proj.weight"),
         }
-    trunk.load_state_dict(ours)
+    return ours
