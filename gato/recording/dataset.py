@@ -6,6 +6,7 @@ In: the recording, its crew, and the files of its blocks. Out: a dataset folder 
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -32,6 +33,9 @@ log = logging.getLogger("gato")
 REFERENCE_EPISODES = 16
 """Episodes of a random actor, and of the expert where none was recorded without noise, for the reference scores."""
 
+HDF5_OVERHEAD = 1.5
+"""A dataset's bytes against its blocks', with room to spare: 1.29 for half-cheetah, whole episodes of 1000 steps."""
+
 
 def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
     """What identifies a recording, as it comes back from JSON; an expert counts by its content, not by its path."""
@@ -42,10 +46,15 @@ def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
 
 
 def assemble(recording: Recording, crew: Crew, blocks: list[tuple[Plan, Path]], folder: Path) -> None:
-    """Write the whole Minari dataset into `folder`, every episode checked before it is written."""
+    """Write the whole Minari dataset into `folder`, every episode checked before it is written.
+
+    OSError when the disk is full; the blocks are kept.
+    """
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _reserve(folder, sum(path.stat().st_size for _, path in blocks))
     data = folder / "data"
-    data.mkdir(parents=True)
+    data.mkdir()
     view = _view(recording, crew, folder)
     storage = MinariStorage.new(
         data, view.observation_space, view.action_space, view.env_spec, data_format="hdf5", jpeg_encoding=False
@@ -83,6 +92,18 @@ def publish(folder: Path, target: Path) -> None:
     if target.exists():
         target.rename(folder.with_name("replaced"))
     folder.rename(target)
+
+
+def _reserve(folder: Path, size: int) -> None:
+    """OSError unless the disk can hold a dataset of that many bytes: HDF5 itself cannot fail cleanly."""
+    place = folder / "reserved"
+    try:
+        with place.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, int(size * HDF5_OVERHEAD))
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}; finished episodes are kept: --resume", str(folder)) from error
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def _metadata(recording: Recording, crew: Crew, view: Dataset, reference: dict[str, float]) -> dict[str, Any]:
