@@ -278,7 +278,7 @@ def fit(arguments: list[str]) -> None:
     """Train the transformer on recorded datasets (LightningCLI).
 
     Example:
-        gato fit -c configs/demo.yaml --trainer.max_steps 100
+        gato fit -c configs/demo.yaml --out workspace/fit
     """
     from gato.training.cli import main
 
@@ -289,7 +289,7 @@ def validate(arguments: list[str]) -> None:
     """Measure a checkpoint's loss on episodes kept back (LightningCLI).
 
     Example:
-        gato validate -c configs/demo.yaml --ckpt_path last
+        gato validate -c configs/demo.yaml --out workspace/fit
     """
     from gato.training.cli import main
 
@@ -300,7 +300,7 @@ def test(arguments: list[str]) -> None:
     """Measure a checkpoint's loss on the test episodes (LightningCLI).
 
     Example:
-        gato test -c configs/demo.yaml --ckpt_path last
+        gato test -c configs/demo.yaml --out workspace/fit
     """
     from gato.training.cli import main
 

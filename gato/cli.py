@@ -27,6 +27,7 @@ import gato
 from gato import api
 from gato.runs import Artifact, setup_logging, to_json
 from gato.specs import near_match
+from gato.usage import UsageError, usage_error
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -56,10 +57,6 @@ HELP_WIDTH = 110
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 log = logging.getLogger(__name__)
-
-
-class UsageError(Exception):
-    """The command line itself is wrong: exit code 2."""
 
 
 def main() -> None:
@@ -150,7 +147,7 @@ def _run_lightning(name: str, rest: list[str]) -> None:
         except SystemExit as stop:
             # Lightning turns Ctrl-C into exit(1)
             if isinstance(stop.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt("the last checkpoint is kept; --ckpt_path last goes on with it") from stop
+                raise KeyboardInterrupt("the last checkpoint is kept; --resume goes on with it") from stop
             raise
 
 
@@ -260,7 +257,7 @@ def _parse(parser: ArgumentParser, function: Callable[..., Any], argv: list[str]
     try:
         values = parser.parse_args(dashed)
     except argparse.ArgumentError as error:
-        raise UsageError(f"{parser.prog}: {_explain(str(error), parser)}") from error
+        raise usage_error(error, parser) from error
     _show_overrides(parser, values)
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     given.pop("config", None)
@@ -269,23 +266,6 @@ def _parse(parser: ArgumentParser, function: Callable[..., Any], argv: list[str]
             record: Any = hint
             given[name] = record(**{field.name: given.pop(field.name) for field in dataclasses.fields(record)})
     return given
-
-
-def _explain(message: str, parser: ArgumentParser) -> str:
-    """jsonargparse's message in one line, with a near match for a misspelt flag or key."""
-    flags = [option for action in parser._actions for option in action.option_strings]
-    keys = [str(action.dest) for action in parser._actions]
-    if found := re.match(r"unrecognized arguments: (-\S+)", message):
-        flag = found[1].split("=")[0]
-        return f"no flag {flag}; {near_match(flag, flags)}"
-    if found := re.match(r"(?:Group '(\S+)' does not accept option|Option) '(\S+?)'", message):
-        key = f"{found[1]}.{found[2]}" if found[1] else found[2]
-        return f"no key {key!r} in the config file; {near_match(key, keys)}"
-    if (key := re.match(r'Parser key "(\S+?)"', message)) and (got := re.search(r"(?:Given|Got) value: (.*)", message)):
-        expected = re.findall(r"Expected an? (.+?)(?:\. Got value.*)?$", message, re.MULTILINE)
-        allowed = re.sub(r"<class '(\w+)'>|typing\.Literal", r"\1", ", ".join(dict.fromkeys(expected)))
-        return f"{key[1]}: got {got[1]}; allowed: {allowed}"
-    return message
 
 
 def _show_overrides(parser: ArgumentParser, values: Namespace) -> None:

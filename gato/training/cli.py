@@ -11,6 +11,7 @@ import os
 import shlex
 import uuid
 import warnings
+from argparse import ArgumentError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,7 @@ from gato.training.callbacks import (
     newest_checkpoint,
 )
 from gato.training.lightning_module import GatoModule
+from gato.usage import usage_error
 
 Verb = Literal["fit", "validate", "test"]
 LoggerName = Literal["csv", "tensorboard", "wandb"]
@@ -87,6 +89,12 @@ class GatoCLI(LightningCLI):
         parser.add_lightning_class_args(RolloutEvaluation, "evaluation")
         parser.link_arguments("model", "data.layout", compute_fn=_layout, apply_on="instantiate")
         parser.set_defaults({"trainer.max_epochs": 1})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            raise usage_error(error, parser) from error
 
     def before_instantiate_classes(self) -> None:
         run = self.run_config
