@@ -118,7 +118,7 @@ class _Run:
         self.best = -np.inf
         self.seconds_before = 0.0
         self.recent: deque[tuple[float, int]] = deque(maxlen=100)
-        visitors = [Policy.load(find_expert(text)) for text in config.start_states]
+        visitors = [_relative(text, skill_id) for text in config.start_states]
         starts = gather_starts(visitors, seed=seed) if visitors else None
         self.collector = Collector(
             stepper, seed=seed, discount=config.discount, starts=starts, start_share=config.start_share
@@ -129,7 +129,7 @@ class _Run:
         box = {"low_A": spec.action_low, "high_A": spec.action_high}
         self.blank = Policy(skill_id, mean_O=0 * ones_O, std_O=ones_O, layers=layers, log_std_A=log_std_A, **box)
         if config.init_from:
-            parent = Policy.load(find_expert(config.init_from))
+            parent = _relative(config.init_from, skill_id)
             self.learner.begin_from(parent)
             self.collector.trust(parent)
             self.blank = parent.with_layers(*self.learner.weights())
@@ -245,6 +245,15 @@ def _evaluate(run: _Run) -> dict[str, float]:
         run.best = score
         policy.save(run.folder / "best")
     return {"evaluation": score, "success": result.success}
+
+
+def _relative(text: str, skill_id: str) -> Policy:
+    """An expert of the same body."""
+    policy = Policy.load(find_expert(text))
+    theirs, ours = get_skill(policy.skill).body, get_skill(skill_id).body
+    if theirs != ours:
+        raise ValueError(f"the expert {text} is one of {theirs} ({policy.skill}), but {skill_id} needs one of {ours}")
+    return policy
 
 
 def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

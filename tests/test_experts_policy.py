@@ -1,0 +1,67 @@
+"""Policies: what they compute, that they come back as they were saved, and what is said of damaged ones."""
+
+import numpy as np
+import pytest
+
+from gato.experts.policy import Policy
+
+
+def small_policy(low=-1.0, high=1.0):
+    rng = np.random.default_rng(0)
+    layers = tuple(
+        (rng.normal(size=shape).astype(np.float32), rng.normal(size=shape[1]).astype(np.float32))
+        for shape in ((3, 5), (5, 2))
+    )
+    return Policy(
+        skill="hopper/hop-forward",
+        mean_O=np.array([1.0, 2.0, 3.0]),
+        std_O=np.array([0.5, 1.0, 2.0]),
+        layers=layers,
+        log_std_A=np.full(2, -1.0, np.float32),
+        low_A=np.full(2, low, np.float32),
+        high_A=np.full(2, high, np.float32),
+    )
+
+
+def test_policy_is_normalise_tanh_clip():
+    policy = small_policy()
+    observation = np.array([[1.5, 2.0, -1.0]])
+    (first, first_bias), (last, last_bias) = policy.layers
+    hidden = np.tanh(np.array([[1.0, 0.0, -2.0]]) @ first + first_bias)
+    expected = np.clip(hidden @ last + last_bias, -1, 1)
+    np.testing.assert_allclose(policy(observation), expected, rtol=1e-5)
+
+
+def test_far_observations_are_cut_at_ten_deviations():
+    policy = small_policy()
+    np.testing.assert_array_equal(policy(np.full((1, 3), 1e9)), policy(np.array([[6.0, 12.0, 23.0]])))
+
+
+def test_actions_stay_in_the_box_and_float32():
+    policy = small_policy(low=-3.0, high=1.0)
+    actions = policy.sample(np.random.default_rng(0).normal(size=(500, 3)) * 10, np.random.default_rng(1))
+    assert actions.dtype == np.float32
+    assert actions.min() == -3.0 and actions.max() == 1.0
+
+
+def test_saved_policy_comes_back_to_the_bit(tmp_path):
+    policy = small_policy()
+    again = Policy.load(policy.save(tmp_path / "expert"))
+    observations = np.random.default_rng(2).normal(size=(64, 3))
+    np.testing.assert_array_equal(policy(observations), again(observations))
+    assert again.skill == policy.skill
+    assert sum(file.stat().st_size for file in (tmp_path / "expert").iterdir()) < 100_000
+
+
+def test_missing_or_damaged_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"policy\.json is missing"):
+        Policy.load(tmp_path)
+    folder = small_policy().save(tmp_path / "expert")
+    weights = folder / "policy.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(ValueError, match="cannot be read"):
+        Policy.load(folder)
+
+
+def test_policy_prints_shapes_only():
+    assert repr(small_policy()) == "Policy('hopper/hop-forward', 3-5-2)"

@@ -1,0 +1,157 @@
+"""The learner against hand-made oracles, and the running statistics."""
+
+import numpy as np
+import pytest
+
+from gato.experts.collect import Collector, Moments, Rollout, gather_starts, training_stepper
+from gato.experts.policy import Policy
+from gato.experts.ppo import Learner, PPOConfig
+
+T, B, O, A = 5, 3, 4, 2
+
+
+def rollout(seed=0, terminated=(), truncated=()):
+    rng = np.random.default_rng(seed)
+    ends = np.zeros((2, T, B), bool)
+    for kind, places in enumerate((terminated, truncated)):
+        for place in places:
+            ends[(kind, *place)] = True
+    return Rollout(
+        observations_TBO=rng.normal(size=(T + 1, B, O)).astype(np.float32),
+        actions_TBA=rng.normal(size=(T, B, A)).astype(np.float32),
+        log_probabilities_TB=rng.normal(size=(T, B)).astype(np.float32),
+        rewards_TB=rng.normal(size=(T, B)).astype(np.float32),
+        terminated_TB=ends[0],
+        truncated_TB=ends[1],
+        final_observations_FO=rng.normal(size=(len(terminated) + len(truncated), O)).astype(np.float32),
+    )
+
+
+def values(learner, observations):
+    import torch
+
+    with torch.no_grad():
+        return learner.critic(torch.from_numpy(observations)).squeeze(-1).numpy()
+
+
+def test_advantages_equal_the_sum_written_out():
+    """Each environment alone, discounted by hand: a termination is worth nothing after, a time limit is bootstrapped."""
+    learner = Learner(PPOConfig(hidden=(8,)), num_observations=O, num_actions=A, seed=0)
+    data = rollout(terminated=[(1, 0)], truncated=[(2, 1)])
+    advantages, targets = learner._advantages(data)
+    state_values = values(learner, data.observations_TBO)
+    final = values(learner, data.final_observations_FO)
+    after = {(1, 0): 0.0, (2, 1): final[1]}
+    for b in range(B):
+        for start in range(T):
+            total, weight = 0.0, 1.0
+            for t in range(start, T):
+                next_value = after.get((t, b), state_values[t + 1, b])
+                total += weight * (data.rewards_TB[t, b] + 0.99 * next_value - state_values[t, b])
+                weight *= 0.99 * 0.95
+                if (t, b) in after:
+                    break
+            assert advantages[start, b] == pytest.approx(total, abs=1e-5)
+            assert targets[start, b] == pytest.approx(total + state_values[start, b], abs=1e-5)
+
+
+def test_critic_only_leaves_the_actor_as_it_is():
+    learner = Learner(PPOConfig(hidden=(8,), minibatch_size=4), num_observations=O, num_actions=A, seed=0)
+    before, _ = learner.weights()
+    critic = values(learner, np.ones((1, O), np.float32))
+    learner.update(rollout(), learning_rate=1e-2, critic_only=True)
+    after, _ = learner.weights()
+    assert all(np.array_equal(x, y) for old, new in zip(before, after, strict=True) for x, y in zip(old, new, strict=True))
+    assert values(learner, np.ones((1, O), np.float32)) != critic
+
+
+def test_update_raises_the_probability_of_good_actions():
+    config = PPOConfig(hidden=(16,), minibatch_size=256, epochs=10, learning_rate=1e-2)
+    learner = Learner(config, num_observations=O, num_actions=A, seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        layers, log_std_A = learner.weights()
+        ones = np.ones(O)
+        box = {"low_A": -np.ones(A, np.float32), "high_A": np.ones(A, np.float32)}
+        policy = Policy("x", mean_O=0 * ones, std_O=ones, layers=layers, log_std_A=log_std_A, **box)
+        observations = rng.normal(size=(65, 8, O)).astype(np.float32)
+        noise = rng.standard_normal((64, 8, A), np.float32)
+        actions = policy.act(observations[:-1]) + np.exp(log_std_A) * noise
+        data = Rollout(
+            observations_TBO=observations,
+            actions_TBA=actions,
+            log_probabilities_TB=-(0.5 * noise**2 + log_std_A + 0.5 * np.log(2 * np.pi)).sum(-1),
+            rewards_TB=-((actions - 0.5) ** 2).sum(-1),
+            terminated_TB=np.ones((64, 8), bool),
+            truncated_TB=np.zeros((64, 8), bool),
+            final_observations_FO=np.zeros((512, O), np.float32),
+        )
+        learner.update(data, learning_rate=1e-2)
+    layers, log_std_A = learner.weights()
+    policy = policy.with_layers(layers, log_std_A)
+    np.testing.assert_allclose(policy(np.zeros((1, O))), 0.5, atol=0.1)
+
+
+def test_exploration_never_falls_below_its_floor():
+    config = PPOConfig(hidden=(8,), initial_std=0.3, minimal_std=0.3, minibatch_size=4)
+    learner = Learner(config, num_observations=O, num_actions=A, seed=0)
+    learner.update(rollout(), learning_rate=0.1)
+    assert np.exp(learner.weights()[1]).min() >= 0.3 - 1e-6
+
+
+def test_moments_in_pieces_equal_moments_at_once():
+    data = np.random.default_rng(0).normal(3.0, 2.0, size=(100, 4))
+    moments = Moments.zeros(4)
+    for piece in np.split(data, [7, 50, 51]):
+        moments.update(piece)
+    np.testing.assert_allclose(moments.mean, data.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(moments.variance, data.var(0), rtol=1e-12)
+
+
+def untrained(skill="hopper/hop-forward"):
+    spec = training_stepper(skill, 1).spec
+    learner = Learner(PPOConfig(), num_observations=len(spec.observation), num_actions=len(spec.action), seed=0)
+    layers, log_std_A = learner.weights()
+    ones = np.ones(len(spec.observation))
+    box = {"low_A": spec.action_low, "high_A": spec.action_high}
+    return Policy(skill, mean_O=0 * ones, std_O=ones, layers=layers, log_std_A=log_std_A, **box)
+
+
+def collector(starts=None):
+    stepper = training_stepper("hopper/hop-forward", 4)
+    return Collector(stepper, seed=0, discount=0.99, starts=starts, start_share=1.0)
+
+
+def test_collector_put_back_continues_to_the_bit():
+    policy, first = untrained(), collector()
+    first.collect(policy, 40)
+    arrays, facts = first.state()
+    arrays = {name: values.copy() for name, values in arrays.items()}
+    expected, _ = first.collect(first.normaliser(policy), 40)
+    second = collector()
+    second.load_state(arrays, facts)
+    got, _ = second.collect(second.normaliser(policy), 40)
+    for name in ("observations_TBO", "actions_TBA", "rewards_TB", "terminated_TB", "final_observations_FO"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
+
+
+def test_log_probabilities_are_those_of_the_policy_that_acted():
+    policy = untrained()
+    data, _ = collector().collect(policy, 10)
+    std = np.exp(policy.log_std_A)
+    error = (data.actions_TBA - policy.act(data.observations_TBO[:-1])) / std
+    expected = (-0.5 * error**2 - np.log(std) - 0.5 * np.log(2 * np.pi)).sum(-1)
+    np.testing.assert_allclose(data.log_probabilities_TB, expected, atol=1e-4)
+
+
+def test_episodes_begin_in_states_that_another_expert_left():
+    starts = gather_starts([untrained("hopper/hop-backward")], seed=0, num_envs=4, num_steps=20)
+    assert len(starts.qpos_NQ) == len(starts.qvel_NV) > 0
+    begun = collector(starts)
+    qpos, _ = begun.stepper.get_state(np.arange(4))
+    assert all((starts.qpos_NQ == row).all(1).any() for row in qpos)
+
+
+def test_settings_out_of_range_are_named_together():
+    with pytest.raises(ValueError, match=r"epochs=0.*discount=1\.5"):
+        PPOConfig(epochs=0, discount=1.5)

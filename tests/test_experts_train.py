@@ -1,0 +1,145 @@
+"""Whole runs, small: equal when seeded, exact when resumed, and errors that say what to do."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from gato.experts import train
+from gato.experts.policy import Policy
+from gato.experts.ppo import PPOConfig
+from gato.experts.train import command_line, train_expert
+from gato.runs import content_hash, read_provenance
+
+SKILL = "inverted-pendulum/balance"
+TINY = PPOConfig(hidden=(16,), num_envs=4, rollout_steps=32, minibatch_size=64, epochs=2)
+
+
+@pytest.fixture(autouse=True)
+def few_evaluations(monkeypatch):
+    monkeypatch.setattr(train, "NUM_EVALUATIONS", 2)
+    monkeypatch.setattr(train, "EVALUATION_EPISODES", 2)
+
+
+def test_two_seeded_runs_are_equal_and_another_seed_is_not(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train_expert(SKILL, steps=2000, seed=seed, out=tmp_path / name, config=TINY)
+    hashes = [content_hash(tmp_path / name / "last") for name in "abc"]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert content_hash(tmp_path / "a" / "best") == content_hash(tmp_path / "b" / "best")
+
+
+RESUMABLE = f"""
+import sys
+from gato.experts import train
+from gato.experts.ppo import PPOConfig
+train.CHECKPOINT_SECONDS, train.NUM_EVALUATIONS, train.EVALUATION_EPISODES = 0.0, 4, 2
+config = {TINY!r}
+train.train_expert({SKILL!r}, steps=20_000, seed=3, out=sys.argv[1], config=config, resume=sys.argv[2] == "resume")
+"""
+
+
+def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(tmp_path):
+    (tmp_path / "run.py").write_text(RESUMABLE)
+    begin = [sys.executable, str(tmp_path / "run.py")]
+    undisturbed = subprocess.Popen([*begin, str(tmp_path / "whole"), "new"])
+    assert undisturbed.wait() == 0
+    killed = subprocess.Popen([*begin, str(tmp_path / "killed"), "new"])
+    progress = tmp_path / "killed" / "logs" / "progress.csv"
+    while killed.poll() is None and not (progress.is_file() and len(progress.read_text().splitlines()) > 20):
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert subprocess.run([*begin, str(tmp_path / "killed"), "resume"], check=False).returncode == 0
+    for part in ("best", "last"):
+        assert content_hash(tmp_path / "killed" / part) == content_hash(tmp_path / "whole" / part)
+    rows = [list(csv.DictReader((tmp_path / n / "logs" / "progress.csv").open())) for n in ("killed", "whole")]
+    for killed_row, whole_row in zip(*rows, strict=True):
+        assert {**killed_row, "seconds": ""} == {**whole_row, "seconds": ""}
+
+
+def test_ctrl_c_keeps_the_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    advance, calls = train._Run.advance, []
+
+    def interrupted(run, pool):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return advance(run, pool)
+
+    monkeypatch.setattr(train._Run, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_expert(SKILL, steps=2000, seed=0, out=tmp_path / "a", config=TINY)
+    assert isinstance(Policy.load(tmp_path / "a" / "last"), Policy)
+    train_expert(SKILL, steps=2000, seed=0, out=tmp_path / "a", config=TINY, resume=True)
+    train_expert(SKILL, steps=2000, seed=0, out=tmp_path / "b", config=TINY)
+    assert content_hash(tmp_path / "a" / "last") == content_hash(tmp_path / "b" / "last")
+
+
+def test_init_from_begins_with_the_weights_of_the_other_expert(tmp_path):
+    first = train_expert(SKILL, steps=1000, seed=0, out=tmp_path / "a", config=TINY)
+    config = PPOConfig(hidden=(16,), num_envs=4, rollout_steps=32, minibatch_size=64, init_from=str(first / "last"))
+    second = train_expert(SKILL, steps=1000, seed=1, out=tmp_path / "b", config=config)
+    old, new = Policy.load(first / "last"), Policy.load(second / "last")
+    assert all(np.array_equal(x[0], y[0]) for x, y in zip(old.layers, new.layers, strict=True))
+    inputs = read_provenance(second)["inputs"]
+    assert [entry["hash"] for entry in inputs.values()] == [content_hash(first / "last")]
+
+
+def test_start_states_of_another_body_are_refused(tmp_path):
+    first = train_expert(SKILL, steps=500, seed=0, out=tmp_path / "a", config=TINY)
+    with pytest.raises(ValueError, match=r"inverted-pendulum.*hopper"):
+        train_expert(
+            "hopper/hop-forward", steps=500, seed=0, out=tmp_path / "b", config=PPOConfig(start_states=(str(first),))
+        )
+
+
+def test_resume_with_other_settings_names_them(tmp_path):
+    train_expert(SKILL, steps=500, seed=0, out=tmp_path / "a", config=TINY)
+    with pytest.raises(ValueError, match="seed was 0, now 1"):
+        train_expert(SKILL, steps=500, seed=1, out=tmp_path / "a", config=TINY, resume=True)
+
+
+def test_damaged_checkpoint_is_named(tmp_path):
+    train_expert(SKILL, steps=500, seed=0, out=tmp_path / "a", config=TINY)
+    state = tmp_path / "a" / "checkpoints" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is damaged"):
+        train_expert(SKILL, steps=500, seed=0, out=tmp_path / "a", config=TINY, resume=True)
+
+
+def test_unknown_skill_and_senseless_steps_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'did you mean "hopper/hop-forward"'):
+        train_expert("hopper/hop-forwards", steps=1000, seed=0, out=tmp_path / "a")
+    with pytest.raises(ValueError, match="steps=0"):
+        train_expert(SKILL, steps=0, seed=0, out=tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_tensorboard_is_written_when_asked(tmp_path):
+    pytest.importorskip("tensorboard")
+    train_expert(SKILL, steps=500, seed=0, out=tmp_path / "a", config=TINY, logger="tensorboard")
+    assert list((tmp_path / "a" / "logs").glob("events.out.tfevents.*"))
+
+
+def test_wandb_is_written_when_asked_and_resumes_under_its_id(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    train_expert(SKILL, steps=500, seed=0, out=tmp_path / "a", config=TINY, logger="wandb")
+    assert (tmp_path / "a" / "logs" / "wandb_id").read_text()
+    assert list((tmp_path / "a" / "logs" / "wandb").glob("offline-run-*"))
+
+
+def test_command_line_names_what_differs_from_the_defaults():
+    config = PPOConfig(discount=0.98, start_states=("hopper/hop-backward",))
+    words = command_line("hopper/hop-forward", steps=10, seed=2, out="x", config=config)
+    assert words.startswith("gato expert train hopper/hop-forward --steps 10 --seed 2")
+    assert "discount 0.98" in words and "hop-backward" in words and words.endswith("--out x")
+    assert "epochs" not in words
