@@ -310,41 +310,51 @@ def test(arguments: list[str]) -> None:
 def evaluate(
     model: str,
     *,
-    suite: str = "demo",
+    suite: str = "",
     body: str = "",
-    prompt: str = "",
+    prompt: str | None = None,
     prompts: str = "",
     dataset: str = "",
-    episodes: int = 50,
-    seed: int = 0,
     ablate: bool = False,
     video: int = 0,
+    experts: str = "",
+    episodes: int = 50,
+    seed: int = 0,
+    steps: int = 1000,
+    sample: bool = False,
     out: str = "",
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Measure a model by what it does when told: returns against the experts, and which words were obeyed.
+
+    Without a prompt, a file of prompts or a dataset, the demo suite is measured.
 
     Example:
         gato eval workspace/demo/model --suite demo --episodes 50 --seed 0 --json
 
     Args:
-        model: Model folder.
-        suite: Skills to measure.
-        body: With --prompt, the body that is told.
-        prompt: One prompt, instead of a suite.
-        prompts: File of lines body<TAB>prompt<TAB>skill, instead of a suite.
-        dataset: Minari id whose environment and reference scores to use, instead of a suite.
+        model: Model folder, or a training run.
+        suite: Skills to measure: demo.
+        body: The body that --prompt tells, or the only one of the suite.
+        prompt: Any words.
+        prompts: File of lines body<TAB>prompt<TAB>skill.
+        dataset: Minari id whose environment and reference scores to use.
+        ablate: Also measure wrong, empty, unused and misspelt prompts, and prompts changed while the body moves.
+        video: Episodes a prompt to draw, as mp4 in --out (workspace/eval when there is none).
+        experts: Folder of policies <experts>/<body>/<skill> to compare with, instead of the shipped ones.
         episodes: Episodes a prompt.
         seed: Episode i starts from seed * 100003 + i.
-        ablate: Also measure wrong, empty, paraphrased and misspelt prompts.
-        video: Seconds of video a prompt, as mp4 in --out.
-        out: Folder for results.json and videos.
+        steps: Control steps an episode at most.
+        sample: Draw actions instead of taking the most likely ones.
+        out: Folder for results.json, videos and provenance.
+        overwrite: Remove what --out holds first.
     """
-    from gato.rollout.suite import evaluate_model
+    from gato.rollout.evaluate import Wishes, evaluate_model
+    from gato.rollout.prompted import Conditions
 
-    return evaluate_model(
-        model, suite=suite, body=body, prompt=prompt, prompts=prompts, dataset=dataset, episodes=episodes, seed=seed,
-        ablate=ablate, video=video, out=out,
-    )  # fmt: skip
+    wishes = Wishes(suite, prompt, body, prompts, dataset, ablate, video, experts)
+    conditions = Conditions(episodes, seed, steps, sample)
+    return evaluate_model(model, wishes, conditions, out=out, overwrite=overwrite).json()
 
 
 def report(results: str, *, out: str = "") -> Path:

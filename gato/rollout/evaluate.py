@@ -1,0 +1,178 @@
+"""The whole of `gato eval`: what was asked for is checked first, then run, and kept in a folder where one is named.
+
+In: a model folder and `Wishes`. Out: `Results`; in `out`: results.json, videos/ and provenance.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from gato.data.minari_io import Dataset, open_dataset
+from gato.experts.shipped import SHIPPED
+from gato.model.gato import Gato
+from gato.rollout.ablation import ablate
+from gato.rollout.asked import Question, ask, question_of, read_questions
+from gato.rollout.from_dataset import evaluate_dataset
+from gato.rollout.prompted import Conditions
+from gato.rollout.suite import Results, measure_suite, skills_by_body, suite_skills
+from gato.rollout.switching import switching
+from gato.rollout.video import write_videos
+from gato.runs import content_hash, open_run, write_json, write_provenance
+
+RESULTS = "results.json"
+DEFAULT_SUITE = "demo"
+VIDEO_FOLDER = "workspace/eval"
+"""Where videos go when no folder is named."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What to measure. Nothing said means the demo suite."""
+
+    suite: str = ""
+    """A suite's name."""
+    prompt: str | None = None
+    """One prompt, to `body`."""
+    body: str = ""
+    """The body told, or the only one of the suite to measure."""
+    prompts: str = ""
+    """A file of lines body<TAB>prompt<TAB>skill."""
+    dataset: str = ""
+    """Minari id, whose environment and reference scores are used."""
+    ablate: bool = False
+    """Also wrong, empty, unused and misspelt words, and prompts changed while the body moves."""
+    video: int = 0
+    """Episodes a prompt to draw."""
+    experts: str = ""
+    """Folder <experts>/<body>/<skill> to compare with, instead of the shipped experts."""
+
+    def __post_init__(self) -> None:
+        if self.prompt is not None and not self.body:
+            raise ValueError(f'--prompt "{self.prompt}" is for a body: add --body, such as --body half-cheetah')
+        if self.video < 0:
+            raise ValueError(f"--video is {self.video}; it is a number of episodes a prompt, 0 for none")
+        if self.suite and self.dataset:
+            raise ValueError(
+                f"got --suite {self.suite} and --dataset {self.dataset}; evaluate them one after the other"
+            )
+        if self.body and self.prompt is None and not (self.measures_suite or self.ablate):
+            raise ValueError("--body goes with --prompt or --suite; a file of prompts and a dataset name their own")
+
+    @property
+    def measures_suite(self) -> bool:
+        """Whether a suite is asked for, by name or by asking for nothing else."""
+        return bool(self.suite) or (self.prompt is None and not self.prompts and not self.dataset)
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """Restriction of the suite; none for all bodies."""
+        return (self.body,) if self.body else ()
+
+
+def evaluate_model(
+    model: str | Path, wishes: Wishes, conditions: Conditions, *, out: str = "", overwrite: bool = False
+) -> Results:
+    """Run all that is wished for. Nothing is written unless `out` or videos are asked for.
+
+    `model` is a model folder, or a training run with its `model/`. Everything is checked before the first episode.
+    """
+    place = model_folder(model)
+    loaded = Gato.load(place)
+    questions = _questions(loaded, wishes)
+    dataset = open_dataset(wishes.dataset) if wishes.dataset else None
+    if wishes.measures_suite or wishes.ablate:
+        suite_skills(loaded, wishes.suite or DEFAULT_SUITE, wishes.bodies)
+    out = out or (VIDEO_FOLDER if wishes.video else "")
+    folder = open_run(out, overwrite=overwrite) if out else None
+    results = dataclasses.replace(_measure(loaded, wishes, conditions, questions, dataset), model=str(model))
+    if folder is not None:
+        if wishes.video:
+            env_spec = dataset.env_spec if dataset else None
+            write_videos(results.rollouts, folder / "videos", wishes.video, env_spec=env_spec)
+        write_json(folder / RESULTS, results.json())
+        write_provenance(
+            folder,
+            command=_command(model, wishes, conditions, out),
+            config={"wishes": dataclasses.asdict(wishes), "conditions": dataclasses.asdict(conditions)},
+            seeds={"seed": conditions.seed},
+            inputs=_inputs(place, wishes, dataset, results),
+        )
+    return results
+
+
+def model_folder(path: str | Path) -> Path:
+    """The folder itself, or the `model` of the training run that it is."""
+    place = Path(path)
+    inside = place / "model"
+    return inside if (inside / "config.json").is_file() and not (place / "config.json").is_file() else place
+
+
+def _questions(model: Gato, wishes: Wishes) -> tuple[Question, ...]:
+    questions: list[Question] = []
+    if wishes.prompt is not None:
+        questions.append(question_of(model, wishes.body, wishes.prompt))
+    if wishes.prompts:
+        questions += read_questions(Path(wishes.prompts), model)
+    return tuple(questions)
+
+
+def _measure(
+    model: Gato,
+    wishes: Wishes,
+    conditions: Conditions,
+    questions: tuple[Question, ...],
+    dataset: Dataset | None,
+) -> Results:
+    suite = wishes.suite or DEFAULT_SUITE
+    results = Results(conditions.seed, conditions.episodes)
+    if wishes.measures_suite:
+        experts = Path(wishes.experts) if wishes.experts else None
+        results = measure_suite(model, suite, conditions, bodies=wishes.bodies, experts=experts)
+    elif dataset is not None:
+        results = evaluate_dataset(model, dataset, conditions)
+    extra, rollouts = dict(results.extra), dict(results.rollouts)
+    if questions:
+        answers, asked = ask(model, questions, conditions)
+        extra["prompts"] = [answer.json() for answer in answers]
+        rollouts |= {body: (*rollouts.get(body, ()), *own) for body, own in asked.items()}
+    if wishes.ablate:
+        skills = suite_skills(model, suite, wishes.bodies)
+        arms = ablate(model, skills, conditions)
+        extra["ablation"] = {arm: {body: one.json() for body, one in own.items()} for arm, own in arms.items()}
+        extra["switching"] = {
+            body: switching(model, own, conditions).json()
+            for body, own in skills_by_body(skills).items()
+            if len(own) > 1
+        }
+    return dataclasses.replace(results, extra=extra, rollouts=rollouts)
+
+
+def _command(model: str | Path, wishes: Wishes, conditions: Conditions, out: str) -> str:
+    """What to type to get this folder again: every setting that is not the default."""
+    words = ["gato", "eval", str(model)]
+    for stated in (wishes, conditions):
+        for setting in dataclasses.fields(stated):
+            value = getattr(stated, setting.name)
+            if value != setting.default and setting.name != "is_shown":
+                words += [f"--{setting.name}"] if value is True else [f"--{setting.name}", str(value)]
+    return shlex.join([*words, "--out", out])
+
+
+def _inputs(model: Path, wishes: Wishes, dataset: Dataset | None, results: Results) -> dict[str, dict[str, str]]:
+    """The model, and what its scores were compared with, by their hashes."""
+    inputs = {"model": {"path": str(model), "hash": content_hash(model)}}
+    if dataset is not None:
+        inputs[dataset.id] = {"id": dataset.id, "hash": dataset.content_hash}
+    if wishes.prompts:
+        inputs["prompts"] = {"path": wishes.prompts, "hash": content_hash(wishes.prompts)}
+    if wishes.measures_suite:
+        for task in results.tasks:
+            if task.reference.expert is None:
+                continue
+            folder = Path(wishes.experts or SHIPPED) / task.skill
+            place = {"path": str(folder)} if wishes.experts else {"id": f"shipped:{task.skill}"}
+            inputs[task.skill] = {**place, "hash": content_hash(folder)}
+    return inputs

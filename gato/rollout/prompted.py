@@ -1,0 +1,167 @@
+"""Prompted episodes of one body, many at once: what is said, rewarded and started differs from row to row.
+
+In: a model, a body, and a `Request` an episode. Out: a `Rollout` for each, in their order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from gato.model.gato import Gato
+from gato.rollout.agent import Agent
+from gato.runs import Progress
+from gato.skills.bodies import MAX_EPISODE_STEPS
+from gato.skills.evaluate import SEED_STRIDE, Outcome, run_episodes
+from gato.skills.stepper import find_env_spec, make_stepper
+
+MOST_ROWS = 128
+"""Episodes in one batch of the transformer: more of them are no faster on a CPU."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One episode that is wanted."""
+
+    prompt: str
+    skill: str
+    """Whose reward counts; "" in an environment that has a reward of its own."""
+    seed: int
+    """Where it starts."""
+    switch: tuple[int, str] | None = None
+    """At this control step the prompt becomes that one."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One episode that was run."""
+
+    request: Request
+    outcome: Outcome
+    actions_TA: np.ndarray
+    """Executed actions: with the seed, enough to see the episode again."""
+
+    @property
+    def survived(self) -> bool:
+        """Whether time ran out before the body fell."""
+        return not self.outcome.terminated
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How prompted episodes are run, whatever is asked."""
+
+    episodes: int = 50
+    """Episodes a prompt."""
+    seed: int = 0
+    """Episode i starts from seed * 100003 + i."""
+    steps: int = MAX_EPISODE_STEPS
+    """Control steps after which an episode ends (or earlier where the environment says so)."""
+    sample: bool = False
+    """Draw actions from the model's distribution instead of taking the most likely ones."""
+    is_shown: bool = True
+    """Whether progress is told."""
+
+    def __post_init__(self) -> None:
+        wrong = {name: getattr(self, name) for name in ("episodes", "steps") if getattr(self, name) < 1}
+        if wrong or self.seed < 0:
+            raise ValueError(f"got {wrong or {'seed': self.seed}}; at least 1 episode and 1 step, and a seed >= 0")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rollouts of one body and how fast they went."""
+
+    rollouts: tuple[Rollout, ...]
+    steps_per_second: float
+    """Control steps of all episodes, over the time of acting and stepping together."""
+
+
+def roll_out(
+    model: Gato,
+    body: str,
+    requests: Sequence[Request],
+    conditions: Conditions,
+    *,
+    env_spec: EnvSpec | None = None,
+) -> Batch:
+    """Runs every request; `env_spec` is for an environment other than the first request's skill."""
+    _warn_of_cut_prompts(model, requests)
+    env_spec = shortened(env_spec or find_env_spec(requests[0].skill), conditions.steps)
+    done: list[Rollout] = []
+    began = time.perf_counter()
+    chunks = [requests[start : start + MOST_ROWS] for start in range(0, len(requests), MOST_ROWS)]
+    shown = Progress(len(chunks) * conditions.steps, "steps", f"{body}: {len(requests)} episodes")
+    with shown if conditions.is_shown else nullcontext() as progress:
+        for index, chunk in enumerate(chunks):
+            prompts = [request.prompt for request in chunk]
+            seed = conditions.seed * SEED_STRIDE + index
+            agent = Agent(model, body, prompts, sample=conditions.sample, seed=seed)
+            done += _run(_Recorded(agent, chunk, progress), chunk, env_spec)
+    seconds = time.perf_counter() - began
+    return Batch(tuple(done), sum(rollout.outcome.length for rollout in done) / seconds)
+
+
+def shortened(env_spec: EnvSpec, steps: int) -> EnvSpec:
+    """The same environment, whose episodes end after `steps` at the latest."""
+    return dataclasses.replace(env_spec, max_episode_steps=min(env_spec.max_episode_steps or steps, steps))
+
+
+def _run(actor: _Recorded, requests: Sequence[Request], env_spec: EnvSpec) -> list[Rollout]:
+    stepper = make_stepper(env_spec, len(requests))
+    for skill in {request.skill for request in requests} - {""}:
+        rows = [row for row, request in enumerate(requests) if request.skill == skill]
+        stepper.select_skill(np.array(rows), skill)
+    outcomes = run_episodes(actor, stepper, [request.seed for request in requests])
+    actions_TBA = np.stack(actor.actions)
+    return [
+        Rollout(request, outcome, actions_TBA[: outcome.length, row].copy())
+        for row, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
+    ]
+
+
+class _Recorded:
+    """The agent, with its actions kept and its prompts replaced when their time has come."""
+
+    def __init__(self, agent: Agent, requests: Sequence[Request], progress: Progress | None) -> None:
+        self.agent, self.progress = agent, progress
+        self.actions: list[np.ndarray] = []
+        self._switches: dict[int, dict[int, str]] = {}
+        for row, request in enumerate(requests):
+            if request.switch is not None:
+                step, prompt = request.switch
+                self._switches.setdefault(step, {})[row] = prompt
+
+    def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
+        due = self._switches.get(len(self.actions))
+        if due:
+            self.agent.set_prompt(np.array(list(due)), list(due.values()))
+        self.actions.append(self.agent(observations_BO))
+        if self.progress is not None:
+            self.progress.update()
+        return self.actions[-1]
+
+    def reset(self, ids: np.ndarray) -> None:
+        """Every row begins once, at the first step."""
+        self.agent.reset(ids)
+
+    def retire(self, ids: np.ndarray) -> None:
+        """These rows ended and leave the transformer's batch."""
+        self.agent.retire(ids)
+
+
+def _warn_of_cut_prompts(model: Gato, requests: Sequence[Request]) -> None:
+    most = model.layout.prompt_positions
+    said = {request.prompt for request in requests} | {request.switch[1] for request in requests if request.switch}
+    for prompt in sorted(said):
+        if (length := len(model.codec.encode_text(prompt))) > most:
+            log.warning('the prompt "%s" has %d tokens; the model reads the first %d', prompt, length, most)

@@ -1,0 +1,103 @@
+"""New words while the body moves: how often, and how soon, it does the other thing.
+
+In: a model and the skills of a body. Out: a `Switching`. A trial begins under one skill's prompt and gets another's at
+a random time. It is obeyed if, within `REACTION` of simulated time, the moving average of the readings meets what the
+new skill's rule says of means, and the body keeps to what the rule says of extremes and does not fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from gato.model.gato import Gato
+from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
+from gato.skills.bodies import get_body
+from gato.skills.evaluate import evaluation_seeds
+from gato.skills.table import Skill
+
+REACTION = 3.0
+"""s; the time in which a new prompt must show."""
+AVERAGE = 0.5
+"""s; the moving average that is judged, about one stride."""
+EARLIEST, LATEST = 1.0, 5.0
+"""s; the new prompt comes at a uniformly random time between them."""
+
+
+@dataclass(frozen=True)
+class Switching:
+    """Over the trials of one body."""
+
+    rate: float
+    """Share of trials in which the new prompt was obeyed."""
+    falls: int
+    """Trials in which the body fell, before the switch or within `REACTION` after it; none of them counts as obeyed."""
+    median_seconds: float | None
+    """From the switch until the moving average met the rule, over the obeyed trials."""
+    trials: int
+
+    def json(self) -> dict[str, Any]:
+        """{"rate", "falls", "median_seconds", "trials"}."""
+        return dict(vars(self))
+
+
+def switching(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> Switching:
+    """`conditions.episodes` trials on the body of these skills; pairs of skills take turns, `steps` plays no part."""
+    body = get_body(skills[0].body)
+    pairs = list(permutations(skills, 2))
+    if not pairs:
+        raise ValueError(f"{body.name} has one skill, {skills[0].id}: there is nothing to switch to")
+    rng = np.random.default_rng([conditions.seed, 1])
+    times = rng.integers(round(EARLIEST / body.dt), round(LATEST / body.dt) + 1, conditions.episodes)
+    seeds = evaluation_seeds(conditions.seed, conditions.episodes)
+    chosen = [pairs[trial % len(pairs)] for trial in range(conditions.episodes)]
+    requests = [
+        Request(before.prompt, before.id, seed, switch=(int(step), after.prompt))
+        for (before, after), seed, step in zip(chosen, seeds, times, strict=True)
+    ]
+    long_enough = Conditions(
+        episodes=conditions.episodes,
+        seed=conditions.seed,
+        steps=round((LATEST + REACTION) / body.dt),
+        sample=conditions.sample,
+        is_shown=conditions.is_shown,
+    )
+    rollouts = roll_out(model, body.name, requests, long_enough).rollouts
+    trials = [_trial(after, rollout, body.dt) for (_, after), rollout in zip(chosen, rollouts, strict=True)]
+    seconds = [trial.seconds for trial in trials if trial.seconds is not None]
+    return Switching(
+        rate=len(seconds) / len(trials),
+        falls=sum(trial.fell for trial in trials),
+        median_seconds=float(np.median(seconds)) if seconds else None,
+        trials=len(trials),
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    fell: bool
+    seconds: float | None
+    """Until the new prompt was obeyed; None if it was not."""
+
+
+def _trial(skill: Skill, rollout: Rollout, dt: float) -> _Trial:
+    assert rollout.request.switch is not None
+    first = rollout.request.switch[0]
+    last = first + round(REACTION / dt)
+    readings = {name: values[:last] for name, values in rollout.outcome.readings.items()}
+    extremes = [condition for condition in skill.rule if condition.statistic in ("min", "max")]
+    means = [condition for condition in skill.rule if condition not in extremes]
+    fell = rollout.outcome.terminated and rollout.outcome.length <= last
+    fell |= not all(condition.holds(readings[condition.reading][first:]) for condition in extremes if not fell)
+    if fell:
+        return _Trial(True, None)
+    width = round(AVERAGE / dt)
+    for end in range(first + 1, last + 1):
+        window = slice(max(end - width, 0), end)
+        if all(condition.holds(readings[condition.reading][window]) for condition in means):
+            return _Trial(False, (end - first) * dt)
+    return _Trial(False, None)
