@@ -67,12 +67,17 @@ def test_ours_opens_with_the_bodys_own_element_names(minari_root: Path) -> None:
 
 
 def test_a_foreign_dataset_has_its_actions_as_targets_and_no_words(minari_root: Path) -> None:
-    dataset = open_dataset(make_foreign("cs285/hopper/expert-v0", env="Hopper-v5"))
+    dataset = open_dataset(make_foreign("cs285/hopper/expert-v0"))
     assert (dataset.skills, dataset.prompts, dataset.is_ours) == ((), (("",),), False)
     assert dataset.spec.name.startswith("hopper-"), "another machine's hopper is another body"
     episode = next(episodes(dataset))
     assert episode.expert_actions is episode.actions
     assert episode.seed is None and not episode.prompt_ids.any()
+
+
+def test_a_foreign_dataset_of_a_known_environment_is_of_our_body(minari_root: Path) -> None:
+    dataset = open_dataset(make_foreign("cs285/hopper/expert-v0", env="Hopper-v5"))
+    assert dataset.spec == get_body("hopper").spec
 
 
 def test_a_dict_of_boxes_and_discrete_actions_is_read_in_the_specs_order(minari_root: Path) -> None:

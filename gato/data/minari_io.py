@@ -20,7 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 
 from gato.runs import content_hash, minari_root
-from gato.skills.bodies import BODIES
+from gato.skills.bodies import BODIES, body_of
 from gato.skills.spaces import body_spec, flatten_actions, flatten_observations, unflatten_action
 from gato.skills.table import SKILLS
 from gato.specs import BodySpec, Episode, near_match
@@ -109,7 +109,7 @@ def open_dataset(dataset_id: str) -> Dataset:
     return Dataset(
         id=dataset_id,
         folder=folder,
-        spec=_spec(dataset_id, skills, stored.observation_space, stored.action_space),
+        spec=_spec(dataset_id, skills, stored),
         env_spec=stored.env_spec,
         observation_space=stored.observation_space,
         action_space=stored.action_space,
@@ -195,15 +195,17 @@ def _episode(dataset: Dataset, seed: int | None, stored: dict[str, Any]) -> Epis
     )
 
 
-def _spec(
-    dataset_id: str, skills: tuple[str, ...], observation_space: spaces.Space, action_space: spaces.Space
-) -> BodySpec:
+def _spec(dataset_id: str, skills: tuple[str, ...], stored: minari.MinariDataset) -> BodySpec:
+    """The body of the skill or environment where Gato knows it, as the stepper has it; else made from the spaces."""
     if skills and skills[0] in SKILLS:
         return BODIES[SKILLS[skills[0]].body].spec
+    body = body_of(stored.env_spec) if stored.env_spec else None
+    if body is not None:
+        return body.spec
     parts = dataset_id.split("/")
     name = parts[-2] if len(parts) > 2 else re.sub(r"-v\d+$", "", parts[-1])
     try:
-        spec = body_spec(name, observation_space, action_space)
+        spec = body_spec(name, stored.observation_space, stored.action_space)
     except (ValueError, TypeError) as error:
         raise ValueError(f"dataset {dataset_id}: {error}") from error
     if name in BODIES and BODIES[name].spec.digest != spec.digest:
