@@ -89,7 +89,7 @@ def expert_train(
     out: str,
     steps: int = 1_000_000,
     seed: int = 0,
-    config: PPOConfig,
+    config: PPOConfig | None = None,
     logger: Literal["csv", "tensorboard", "wandb"] = "csv",
     resume: bool = False,
     overwrite: bool = False,
@@ -315,39 +315,37 @@ def evaluate(
     prompt: str | None = None,
     prompts: str = "",
     dataset: str = "",
-    ablate: bool = False,
-    video: int = 0,
-    experts: str = "",
     episodes: int = 50,
     seed: int = 0,
     steps: int = 1000,
     sample: bool = False,
+    ablate: bool = False,
+    video: int = 0,
+    experts: str = "",
     out: str = "",
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Measure a model by what it does when told: returns against the experts, and which words were obeyed.
 
-    Without a prompt, a file of prompts or a dataset, the demo suite is measured.
-
     Example:
-        gato eval workspace/demo/model --suite demo --episodes 50 --seed 0 --json
+        gato eval workspace/demo --suite demo --episodes 50 --seed 0 --json
 
     Args:
-        model: Model folder, or a training run.
-        suite: Skills to measure: demo.
-        body: The body that --prompt tells, or the only one of the suite.
-        prompt: Any words.
+        model: Model folder, or a training run with its model/.
+        suite: Skills to measure; demo, where nothing else is asked for.
+        body: The body told with --prompt, or the only one of the suite.
+        prompt: One prompt, to --body.
         prompts: File of lines body<TAB>prompt<TAB>skill.
-        dataset: Minari id whose environment and reference scores to use.
-        ablate: Also measure wrong, empty, unused and misspelt prompts, and prompts changed while the body moves.
-        video: Episodes a prompt to draw, as mp4 in --out (workspace/eval when there is none).
-        experts: Folder of policies <experts>/<body>/<skill> to compare with, instead of the shipped ones.
+        dataset: Minari id, whose environment and reference scores are used.
         episodes: Episodes a prompt.
         seed: Episode i starts from seed * 100003 + i.
-        steps: Control steps an episode at most.
-        sample: Draw actions instead of taking the most likely ones.
-        out: Folder for results.json, videos and provenance.
-        overwrite: Remove what --out holds first.
+        steps: Control steps after which an episode ends.
+        sample: Draw actions from the model's distribution instead of taking the most likely ones.
+        ablate: Also wrong, empty, unused and misspelt words, and prompts changed while the body moves.
+        video: Episodes a prompt to draw, as mp4.
+        experts: Folder EXPERTS/BODY/SKILL to compare with, instead of the shipped experts.
+        out: Folder for results.json and videos.
+        overwrite: Replace what --out holds.
     """
     from gato.rollout.evaluate import Wishes, evaluate_model
     from gato.rollout.prompted import Conditions

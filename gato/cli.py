@@ -77,6 +77,7 @@ def run(argv: list[str]) -> int:
     """Run one command line, without the word `gato`; returns the exit code, all errors told in one line."""
     is_debug = "--debug" in argv
     arguments: dict[str, Any] = {}
+    failure: Exception
     try:
         setup_logging()
         _dispatch([word for word in argv if word != "--debug"], arguments)
@@ -85,14 +86,14 @@ def run(argv: list[str]) -> int:
         _complain("interrupted", str(stop) or _what_is_kept(arguments))
         return INTERRUPTED
     except (UsageError, argparse.ArgumentError) as error:
-        code, told = MISUSED, str(error)
+        failure, code, told = error, MISUSED, str(error)
     except (ValueError, OSError, ImportError) as error:
-        code, told = FAILED, _in_words(error)
+        failure, code, told = error, FAILED, _in_words(error)
     except Exception as error:  # the border: whatever is unforeseen is told in one line too
-        code, told = FAILED, f"{type(error).__name__}: {error}; --debug shows where"
+        failure, code, told = error, FAILED, f"{type(error).__name__}: {error}; --debug shows where"
     _complain("error", told)
     if is_debug:
-        traceback.print_exc()
+        traceback.print_exception(failure)
     return code
 
 
@@ -185,9 +186,11 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Types of the parameters; a settings record is imported only for the verb that takes it."""
     written = " ".join(map(str, function.__annotations__.values()))
     records = {name: module for name, module in RECORDS.items() if name in written}
-    return typing.get_type_hints(
-        function, localns={name: getattr(import_module(module), name) for name, module in records.items()}
-    )
+    names = {name: getattr(import_module(module), name) for name, module in records.items()}
+    hints = typing.get_type_hints(function, localns=names)
+    return {
+        key: next((one for one in typing.get_args(hint) if one in names.values()), hint) for key, hint in hints.items()
+    }
 
 
 def _make_parser(name: str, function: Callable[..., Any]) -> ArgumentParser:

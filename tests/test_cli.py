@@ -1,0 +1,279 @@
+"""The `gato` command: words in, results on standard output, one-line errors with near matches, exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gato import api, cli
+from gato.runs import open_run, write_provenance
+
+HELP_SECONDS = 0.5
+"""`gato --help` answers within this: the design, section 1."""
+GATO = [sys.executable, "-c", "from gato.cli import main; main()"]
+
+Capture = pytest.CaptureFixture[str]
+
+
+def gato(line: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*GATO, *line.split()], capture_output=True, text=True, timeout=120, **settings)
+
+
+def told(line: str, capsys: Capture) -> tuple[int, str]:
+    """Exit code and the only line on standard error of a command that fails in this process."""
+    code = cli.run(line.split())
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1, shown.err
+    return code, shown.err
+
+
+def test_the_overview_answers_at_once() -> None:
+    seconds = []
+    for _ in range(3):
+        begun = time.monotonic()
+        done = gato("--help")
+        seconds.append(time.monotonic() - begun)
+        assert done.returncode == 0
+        assert "expert train" in done.stdout and done.stderr == ""
+    assert min(seconds) < HELP_SECONDS
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name not in cli.LIGHTNING])
+def test_every_command_has_help_with_an_example(name: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.run([*name.split(), "--help"])
+    shown = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert shown.startswith(f"usage: gato {name} ")
+    assert f"example:\n    gato {name}" in shown
+
+
+@pytest.mark.parametrize("name", cli.LIGHTNING)
+def test_lightning_commands_have_help_with_an_example(name: str, capsys: Capture) -> None:
+    assert cli.run([name, "--help"]) == 0
+    assert f"example: gato {name} -c configs/demo.yaml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("skils", 'did you mean "skills"?'),
+        ("expert trian", 'did you mean "train"?'),
+        ("expert", "allowed: eval, train"),
+        ("record hopper/hop-forward --nosie 0.1", 'did you mean "--noise"?'),
+        ("expert train hopper/hop-forward --out x --learnin-rate 1", 'did you mean "--learning-rate"?'),
+        ("expert train hopper/hop-forward", "required: out"),
+        ("expert eval hopper/hop-forward --episodes many", "episodes: got many; allowed: int"),
+        ("expert train hopper/hop-forward --out x --logger wan", "allowed: ['csv', 'tensorboard', 'wandb']"),
+        ("data show", "dataset"),
+        ("skills --config nowhere.yaml", "File does not exist"),
+        ("fit --modl.learning_rate 1", "no flag --modl.learning_rate; did you mean"),
+        ("fit --model.learning_rate quick", "model.learning_rate: got quick; allowed: float"),
+    ],
+)
+def test_misuse_is_told_in_one_line_with_a_near_match(line: str, hint: str, capsys: Capture) -> None:
+    code, text = told(line, capsys)
+    assert code == 2
+    assert text.startswith("gato: error: ") and hint in text
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("skills half-cheetah/run-forwrd", 'did you mean "half-cheetah/run-forward"?'),
+        ("expert eval half-cheetah/run-forwrd", 'did you mean "half-cheetah/run-forward"?'),
+        ("record half-cheetah/run-forwrd", 'did you mean "half-cheetah/run-forward"?'),
+        ("record demmo.yaml", 'did you mean "demo"?'),
+        ("record demo.yaml --episodes 3", "leave out those flags"),
+        ("data show gato/none-v0", "there is none yet; gato record makes one"),
+        ("data check gato/none-v0", "there is none yet; gato record makes one"),
+        ("info nowhere", "nowhere: no such file, folder, Minari dataset id or shipped:SKILL"),
+        ("eval nowhere", "nowhere"),
+    ],
+)
+def test_failure_is_told_in_one_line(
+    line: str, hint: str, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    code, text = told(line, capsys)
+    assert code == 1
+    assert text.startswith("gato: error: ") and hint in text
+
+
+def test_a_misspelt_key_of_a_config_file_gets_a_near_match(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "run.yaml").write_text("stps: 3\n")
+    code, text = told(f"expert train hopper/hop-forward --out x --config {tmp_path}/run.yaml", capsys)
+    assert code == 2
+    assert "no key 'stps' in the config; did you mean \"steps\"?" in text
+    (tmp_path / "fit.yaml").write_text("model:\n  learnin_rate: 3\n")
+    code, text = told(f"fit -c {tmp_path}/fit.yaml", capsys)
+    assert code == 2
+    assert 'did you mean "model.learning_rate"?' in text
+
+
+def test_a_flag_beats_the_config_file_and_says_so(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {}
+
+    def train(skill: str, **settings: Any) -> Path:
+        given.update(settings, skill=skill)
+        return Path("made")
+
+    monkeypatch.setattr("gato.experts.train.train_expert", train)
+    (tmp_path / "run.yaml").write_text("steps: 50\nnum_envs: 16\nout: there\nhidden: [8, 8]\n")
+    line = f"expert train hopper/hop-forward --config {tmp_path}/run.yaml --steps 7 --learning_rate 0.1"
+    assert cli.run(line.split()) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "made\n"
+    assert "steps: 7 from the command line beats 50" in shown.err
+    assert (given["skill"], given["steps"], given["out"], given["seed"]) == ("hopper/hop-forward", 7, "there", 0)
+    assert (given["config"].num_envs, given["config"].hidden, given["config"].learning_rate) == (16, (8, 8), 0.1)
+
+
+def test_results_alone_go_to_standard_output() -> None:
+    done = gato("skills --json")
+    assert [row["skill"] for row in json.loads(done.stdout)][0] == "half-cheetah/run-forward"
+    assert done.stderr == ""
+
+
+def test_whatever_is_printed_on_the_way_goes_to_standard_error(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chatty(skill: str = "") -> dict[str, Any]:
+        """Say.
+
+        Args:
+            skill: None.
+        """
+        sys.stdout.write("a library's greeting")
+        return {"answer": 1}
+
+    monkeypatch.setitem(cli.COMMANDS, "skills", chatty)
+    assert cli.run(["skills", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"answer": 1}
+    assert "a library's greeting" in shown.err
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -c 'from gato.cli import main; main()' skills --json | head -c 5",
+        shell=True, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+
+
+def test_found_problems_are_a_failure(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(dataset: str) -> dict[str, Any]:
+        """Check.
+
+        Args:
+            dataset: Id.
+        """
+        return {"dataset": dataset, "problems": ["step 3: actions are NaN"]}
+
+    monkeypatch.setitem(cli.COMMANDS, "data check", check)
+    assert cli.run(["data", "check", "gato/x-v0", "--json"]) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["problems"] == ["step 3: actions are NaN"]
+    assert shown.err == "gato: error: 1 problems found; the first: step 3: actions are NaN\n"
+
+
+def test_a_traceback_needs_debug(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> dict[str, Any]:
+        """Break."""
+        raise KeyError("unforeseen")
+
+    monkeypatch.setitem(cli.COMMANDS, "skills", broken)
+    code, text = told("skills", capsys)
+    assert code == 1
+    assert text == "gato: error: KeyError: 'unforeseen'; --debug shows where\n"
+    assert cli.run(["skills", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_with_the_file(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> dict[str, Any]:
+        """Fill."""
+        raise OSError(28, "No space left on device", "workspace/model.safetensors")
+
+    monkeypatch.setitem(cli.COMMANDS, "skills", full)
+    assert told("skills", capsys) == (1, "gato: error: No space left on device: workspace/model.safetensors\n")
+
+
+def test_interruption_says_what_is_kept(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gato.experts.train.train_expert", stop)
+    code, text = told("expert train hopper/hop-forward --out there", capsys)
+    assert code == 130
+    assert text == "gato: interrupted: finished work in there is kept; --resume goes on with it\n"
+
+
+def test_ctrl_c_while_training_an_expert_exits_with_130_and_keeps_the_run(tmp_path: Path) -> None:
+    line = ["expert", "train", "inverted-pendulum/balance", "--steps", "100000000", "--out", str(tmp_path / "run")]
+    running = subprocess.Popen([*GATO, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    progress = tmp_path / "run" / "logs" / "progress.csv"
+    for _ in range(300):
+        if progress.is_file() and len(progress.read_text().splitlines()) > 1:
+            break
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.splitlines()[-1] == (
+        f"gato: interrupted: finished work in {tmp_path}/run is kept; --resume goes on with it"
+    )
+    assert "Traceback" not in err
+
+
+def test_info_shows_versions_and_places(capsys: Capture) -> None:
+    assert cli.run(["info", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert set(shown) == {"versions", "devices", "renderer", "paths"}
+    assert shown["versions"]["torch"]
+
+
+def test_info_shows_the_lineage_of_an_artifact(tmp_path: Path, capsys: Capture) -> None:
+    for name, inputs in (("expert", {}), ("model", {"expert": {"path": str(tmp_path / "expert"), "hash": "old"}})):
+        open_run(tmp_path / name)
+        write_provenance(tmp_path / name, command=f"gato make {name}", config={}, seeds=[], inputs=inputs)
+    assert cli.run(["info", str(tmp_path / "model")]) == 0
+    assert "CONTENT CHANGED SINCE" in capsys.readouterr().out
+    assert cli.run(["info", str(tmp_path / "model"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inputs"][0]["status"] == "changed"
+
+
+def test_the_version_is_the_packages(capsys: Capture) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"{cli.gato.__version__}\n"
+
+
+def test_tables_show_scores_with_intervals() -> None:
+    score = {"mean": 5621.5, "ci95": [5600.25, 5640.0], "episodes": [5600.0, 5643.0]}
+    result = {"seed": 0, "tasks": {"hopper/hop-forward": {"return": score, "success": 1.0, "expert": None}}}
+    assert cli.table(result) == [
+        "seed             0",
+        "",
+        "tasks               return             success  expert",
+        "hopper/hop-forward  5622 [5600, 5640]  1        -",
+    ]
+
+
+def test_every_verb_is_a_function_of_the_api() -> None:
+    public = {
+        name
+        for name, value in vars(api).items()
+        if callable(value) and getattr(value, "__module__", "") == api.__name__
+    }
+    assert {function.__name__ for function in cli.COMMANDS.values()} == {name for name in public if name[0] != "_"}

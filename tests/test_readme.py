@@ -1,0 +1,118 @@
+"""Every command of the README and the quickstart is run as it stands, in miniature.
+
+The two set-up commands are stood in for by what they would run here: the tests already run, and the miniature of the path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [path for path in (ROOT / "README.md", ROOT / "docs" / "quickstart.md") if path.is_file()]
+SET_UP = ("make demo", "make test", "make")
+"""Not run: they install. That the Makefile has them is checked."""
+MINIATURE = (
+    (r"--episodes \d+", "--episodes 2"),
+    (r"--steps [\d_]+", "--steps 2000"),
+    (r"--video \d+", "--video 0"),
+    (r"(gato (?:fit|validate|test) .*)", r"\1 --trainer.max_steps 2 --data.batch_size 8 --trainer.limit_val_batches 1"),
+    (r"(gato eval .*)", r"\1 --steps 20"),
+    (r"(gato demo.*)", r"\1 --miniature"),
+)
+"""Pattern, replacement: the same commands on less."""
+COMMAND_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a document."""
+
+    document: str
+    line: int
+    text: str
+
+    @property
+    def miniature(self) -> str:
+        """The same command on less."""
+        text = self.text
+        for pattern, replacement in MINIATURE:
+            text = re.sub(pattern, replacement, text)
+        return text
+
+
+def commands_of(name: str, text: str) -> list[Command]:
+    """The lines of its bash blocks, continued lines joined, comments and blank lines left out."""
+    found = []
+    for block in re.finditer(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        first = text.count("\n", 0, block.start(1)) + 1
+        joined = re.sub(r"\\\n\s*", " ", block[1])
+        for offset, line in enumerate(joined.splitlines()):
+            command = re.sub(r"\s+#.*$", "", line).strip()
+            if command and not command.startswith("#"):
+                found.append(Command(name, first + offset, command))
+    return found
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks like a checkout, with nothing in it that a command could spoil."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for entry in ROOT.iterdir():
+        if not entry.name.startswith(".") and entry.name not in ("workspace", "build", "dist"):
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_runs(document: Path, checkout: Path, tmp_path: Path) -> None:
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MINARI_DATASETS_PATH": str(tmp_path / "minari"),
+        "GATO_CACHE": str(tmp_path / "cache"),
+    }
+    for command in commands_of(document.name, document.read_text()):
+        if command.text in SET_UP:
+            continue
+        done = subprocess.run(
+            ["bash", "-euc", command.miniature],
+            cwd=checkout,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        where = f"{command.document}:{command.line}"
+        assert done.returncode == 0, f"{where}: {command.text}\nran as: {command.miniature}\n{done.stderr[-3000:]}"
+
+
+def test_the_two_set_up_commands_are_the_first_of_the_readme() -> None:
+    commands = commands_of("README.md", (ROOT / "README.md").read_text())
+    assert {command.text for command in commands[:2]} == {"make demo", "make test"}
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"demo", "test", "help"} <= set(targets)
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 250
+
+
+def test_files_named_in_the_documents_exist() -> None:
+    for document in DOCUMENTS:
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name} links to {link}, which is not there"
+
+
+def test_commands_are_read_as_typed() -> None:
+    text = "words\n```bash\nmake demo   # minutes\n# a comment\ngato record \\\n    x --episodes 100\n```\n```python\n1\n```\n"
+    assert commands_of("a.md", text) == [
+        Command("a.md", 3, "make demo"),
+        Command("a.md", 5, "gato record x --episodes 100"),
+    ]
+    assert commands_of("a.md", text)[1].miniature == "gato record x --episodes 2"
