@@ -1,12 +1,14 @@
-"""Every command of the README and the quickstart is run as it stands, in miniature.
+"""Every block of the README and the quickstart is run as it stands, in miniature, in the order of reading.
 
-The two set-up commands are stood in for by what they would run here: the tests already run, and the miniature of the path.
+The two set-up commands install, so they are stood in for: `make test` by the tests that run, `make demo` by the demo in
+miniature.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -48,11 +50,14 @@ class Command:
 
 
 def commands_of(name: str, text: str) -> list[Command]:
-    """The lines of its bash blocks, continued lines joined, comments and blank lines left out."""
+    """Its Python blocks, and the lines of its bash blocks: continued ones joined, comments and blank ones left out."""
     found = []
-    for block in re.finditer(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        first = text.count("\n", 0, block.start(1)) + 1
-        joined = re.sub(r"\\\n\s*", " ", block[1])
+    for block in re.finditer(r"^```(sh|bash|python)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        first = text.count("\n", 0, block.start(2)) + 1
+        if block[1] == "python":
+            found.append(Command(name, first, "python -W ignore -c " + shlex.quote(block[2])))
+            continue
+        joined = re.sub(r"\s*\\\n\s*", " ", block[2])
         for offset, line in enumerate(joined.splitlines()):
             command = re.sub(r"\s+#.*$", "", line).strip()
             if command and not command.startswith("#"):
@@ -65,8 +70,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that looks like a checkout, with nothing in it that a command could spoil."""
     folder = tmp_path_factory.mktemp("checkout")
     for entry in ROOT.iterdir():
-        if not entry.name.startswith(".") and entry.name not in ("workspace", "build", "dist"):
+        if not entry.name.startswith(".") and entry.name not in ("workspace", "build", "dist", "datasets"):
             (folder / entry.name).symlink_to(entry)
+    (folder / "datasets").mkdir()
+    for recipe in (ROOT / "datasets").glob("*.yaml"):
+        fewer = re.sub(r"episodes: \d+", "episodes: 3", recipe.read_text())
+        (folder / "datasets" / recipe.name).write_text(fewer)
     return folder
 
 
@@ -110,9 +119,11 @@ def test_files_named_in_the_documents_exist() -> None:
 
 
 def test_commands_are_read_as_typed() -> None:
-    text = "words\n```bash\nmake demo   # minutes\n# a comment\ngato record \\\n    x --episodes 100\n```\n```python\n1\n```\n"
+    block = "```bash\nmake demo   # minutes\n# a comment\ngato record \\\n    x --episodes 100\n```\n"
+    text = f"words\n{block}```python\nprint(1)\n```\n```text\nnothing\n```\n"
     assert commands_of("a.md", text) == [
         Command("a.md", 3, "make demo"),
         Command("a.md", 5, "gato record x --episodes 100"),
+        Command("a.md", 9, "python -W ignore -c 'print(1)\n'"),
     ]
     assert commands_of("a.md", text)[1].miniature == "gato record x --episodes 2"
