@@ -1,6 +1,6 @@
 """Datasets on disk become token rows for a Lightning trainer.
 
-In: a mixture of Minari datasets. Out: batches, each a `list[Rows]`, one entry a body; and the codec
+In: a mixture of Minari datasets. Out: batches, each a `list[Rows]` of numpy arrays, one entry a body; and the codec
 that made them, with the statistics of every body.
 
 Batch n of a run is the same with any number of workers and after any interruption: a run that goes on takes up at the
