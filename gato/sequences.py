@@ -158,7 +158,7 @@ def rotary_positions(rows: Rows, layout: Layout, spec: BodySpec) -> np.ndarray:
 
 
 def visible(existing_BS: np.ndarray) -> np.ndarray:
-    """(B, S, S) bool, [query, key]: existing keys up to the query itself; a missing query sees only itself."""
+    """(B, S, S) bool, [query, key]: existing keys up to the query, and the query itself, so that none sees nothing."""
     length = existing_BS.shape[1]
     causal_SS, itself_SS = np.tri(length, dtype=bool), np.eye(length, dtype=bool)
     return np.logical_or(causal_SS & existing_BS[:, None, :], itself_SS)

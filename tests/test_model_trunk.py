@@ -1,0 +1,124 @@
+"""The trunk is a Llama: parity with transformers on random weights, sizes, cache, refusal of checkpoints that do not fit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from gato.model.config import PRESETS, TrunkConfig
+from gato.model.trunk import Cache, Place, Trunk, load_llama
+
+CONFIG = TrunkConfig(width=64, layers=3, heads=4, hidden=96)
+GROUPED = TrunkConfig(width=64, layers=2, heads=8, hidden=80, key_value_heads=2, rope_theta=500.0, norm_eps=1e-3)
+
+
+def make_llama(config: TrunkConfig) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    made = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=50,
+            hidden_size=config.width,
+            intermediate_size=config.hidden,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.key_value_heads or config.heads,
+            rms_norm_eps=config.norm_eps,
+            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+            attn_implementation="eager",
+        )
+    ).double()
+    for weight in made.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    return made.eval()
+
+
+def loaded(config: TrunkConfig) -> tuple[LlamaForCausalLM, Trunk]:
+    llama = make_llama(config)
+    trunk = Trunk(config).double().eval()
+    load_llama(trunk, llama.state_dict())
+    return llama, trunk
+
+
+@pytest.mark.parametrize("config", [CONFIG, GROUPED])
+@torch.no_grad()
+def test_a_llama_checkpoint_gives_the_same_logits(config):
+    """In float64, up to the fp32 in which transformers keeps rotary tables and norms."""
+    llama, trunk = loaded(config)
+    ids_BS = torch.randint(0, 50, (2, 11))
+    theirs = llama(ids_BS, output_hidden_states=True)
+    place = Place(torch.arange(11).expand(2, -1), None)
+    hidden_BSD = trunk(llama.model.embed_tokens(ids_BS), place)
+    assert (hidden_BSD - theirs.hidden_states[-1]).abs().max() < 1e-6
+    assert (llama.lm_head(hidden_BSD) - theirs.logits).abs().max() < 1e-6
+
+
+@torch.no_grad()
+def test_rows_with_gaps_equal_transformers_under_its_own_mask_and_positions():
+    llama, trunk = loaded(CONFIG)
+    ids_BS, position_BS = torch.randint(0, 50, (2, 7)), torch.tensor([[0, 1, 2, 9, 10, 11, 12]] * 2)
+    exists_BS = torch.tensor([[1, 1, 0, 1, 1, 1, 1], [1, 0, 0, 1, 1, 1, 1]], dtype=torch.bool)
+    theirs = llama.model(ids_BS, attention_mask=exists_BS.long(), position_ids=position_BS).last_hidden_state
+    visible = torch.ones(7, 7).tril().bool() & exists_BS[:, None] | torch.eye(7).bool()
+    ours = trunk(llama.model.embed_tokens(ids_BS), Place(position_BS, visible))
+    assert (ours - theirs)[exists_BS].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("config", [CONFIG, GROUPED])
+@torch.no_grad()
+def test_positions_given_piece_by_piece_through_the_cache_equal_one_pass(config):
+    """Rows may lie at different entries, come in any order, and some may wait."""
+    trunk = Trunk(config).double()
+    hidden_BSD, position_BS = torch.randn(3, 6, 64).double(), torch.arange(6).expand(3, -1)
+    whole = trunk(hidden_BSD, Place(position_BS, None))
+    cache = Cache.empty(config, 3, 8, hidden_BSD)
+    for rows, begin, end in (([0, 1, 2], 0, 3), ([1], 3, 5), ([0, 2], 3, 4), ([0, 2], 4, 6), ([1], 5, 6)):
+        entries = torch.arange(begin, end).expand(len(rows), -1)
+        visible = (torch.arange(end) <= entries[..., None]).bool()
+        place = Place(position_BS[rows, begin:end], visible, torch.tensor(rows), entries)
+        part = trunk(hidden_BSD[rows, begin:end], place, cache)
+        assert (part - whole[rows, begin:end]).abs().max() < 1e-12
+
+
+def test_checkpoints_that_do_not_fit_are_refused():
+    """A deeper checkpoint, or one with biases, would load in part and be another model."""
+    state = make_llama(CONFIG).state_dict()
+    shallow = Trunk(TrunkConfig(width=64, layers=2, heads=4, hidden=96))
+    with pytest.raises(ValueError, match=r"no place in a trunk of 2 layers for model\.layers\.2\."):
+        load_llama(shallow, state)
+    with pytest.raises(ValueError, match=r"no place .* for model\.layers\.0\.self_attn\.q_proj\.bias"):
+        load_llama(Trunk(CONFIG), {**state, "model.layers.0.self_attn.q_proj.bias": torch.zeros(64)})
+    with pytest.raises(ValueError, match=r"the checkpoint has no 'model\.layers\.2\.input_layernorm\.weight'"):
+        load_llama(Trunk(CONFIG), {n: w for n, w in state.items() if n != "model.layers.2.input_layernorm.weight"})
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        load_llama(Trunk(TrunkConfig(width=64, layers=3, heads=4, hidden=80)), state)
+
+
+@pytest.mark.parametrize(
+    ("size", "layers", "width", "heads", "paper"),
+    [("79m", 8, 768, 24, 79e6), ("364m", 12, 1536, 12, 364e6), ("1.2b", 24, 2048, 16, 1.18e9)],
+)
+def test_paper_sizes(size, layers, width, heads, paper):
+    """Table 5 of the paper: its blocks hold 12 D^2 numbers each (attention 4, MLP 8).
+
+    Blocks alone make 57, 340 and 1208 million of the stated 79, 364 and 1180; with the paper's table of 33,024 tokens
+    the small one makes 82.
+    """
+    with torch.device("meta"):
+        trunk = Trunk(PRESETS[size])
+    config = PRESETS[size]
+    assert (config.layers, config.width, config.heads) == (layers, width, heads)
+    count = sum(weight.numel() for weight in trunk.parameters())
+    assert count == pytest.approx(12 * width**2 * layers, rel=0.03)
+    if size == "1.2b":
+        assert count == pytest.approx(paper, rel=0.03)
+    else:
+        assert count < paper < 1.08 * (count + 33_024 * width)
+
+
+def test_bf16_keeps_positions_apart():
+    """Rotary angles are taken in fp32: in bf16 position 1023 and 1024 would be one."""
+    trunk = Trunk(CONFIG).bfloat16()
+    hidden = torch.randn(1, 2, 64, dtype=torch.bfloat16)
+    near, far = (trunk(hidden, Place(torch.tensor([[0, last]]), None)) for last in (1023, 1022))
+    assert not torch.equal(near, far)
