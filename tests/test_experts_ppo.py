@@ -28,10 +28,7 @@ def rollout(seed=0, terminated=(), truncated=()):
 
 
 def values(learner, observations):
-    import torch
-
-    with torch.no_grad():
-        return learner.critic(torch.from_numpy(observations)).squeeze(-1).numpy()
+    return learner._values(observations)
 
 
 def test_advantages_equal_the_sum_written_out():
@@ -58,7 +55,7 @@ def test_advantages_equal_the_sum_written_out():
 def test_critic_only_leaves_the_actor_as_it_is():
     learner = Learner(PPOConfig(hidden=(8,), minibatch_size=4), num_observations=O, num_actions=A, seed=0)
     before, _ = learner.weights()
-    critic = values(learner, np.ones((1, O), np.float32))
+    critic = values(learner, np.ones((1, O), np.float32)).copy()
     learner.update(rollout(), learning_rate=1e-2, critic_only=True)
     after, _ = learner.weights()
     assert all(np.array_equal(x, y) for old, new in zip(before, after, strict=True) for x, y in zip(old, new, strict=True))
@@ -80,7 +77,7 @@ def test_update_raises_the_probability_of_good_actions():
         data = Rollout(
             observations_TBO=observations,
             actions_TBA=actions,
-            log_probabilities_TB=-(0.5 * noise**2 + log_std_A + 0.5 * np.log(2 * np.pi)).sum(-1),
+            log_probabilities_TB=-(0.5 * noise**2 + log_std_A + 0.5 * np.log(2 * np.pi)).sum(-1).astype(np.float32),
             rewards_TB=-((actions - 0.5) ** 2).sum(-1),
             terminated_TB=np.ones((64, 8), bool),
             truncated_TB=np.zeros((64, 8), bool),
@@ -155,3 +152,43 @@ def test_episodes_begin_in_states_that_another_expert_left():
 def test_settings_out_of_range_are_named_together():
     with pytest.raises(ValueError, match=r"epochs=0.*discount=1\.5"):
         PPOConfig(epochs=0, discount=1.5)
+
+
+def test_written_out_gradients_equal_autograd():
+    """One minibatch of the clipped loss, differentiated by torch, against the gradient that Adam is given."""
+    import torch
+
+    from gato.experts.ppo import CLIP_RANGE
+
+    learner = Learner(PPOConfig(hidden=(16, 32)), num_observations=O, num_actions=A, seed=0)
+    learner.flat.data.add_(0.1 * torch.randn(learner.flat.shape, generator=torch.Generator().manual_seed(1)))
+    rng = np.random.default_rng(0)
+    observations, actions, old, estimates = (
+        torch.from_numpy(rng.normal(size=shape).astype(np.float32)) for shape in ((64, O), (64, A), (64,), (64, 2))
+    )
+    old = old - 3.0
+    flat = learner.flat.detach().clone().requires_grad_()
+
+    def network(start, widths):
+        hidden = observations
+        for inner, outer in zip(widths[:-1], widths[1:], strict=True):
+            weight = flat[start : start + inner * outer].view(inner, outer)
+            start += inner * outer
+            hidden = hidden @ weight + flat[start : start + outer]
+            start += outer
+            hidden = hidden.tanh() if outer is not widths[-1] else hidden
+        return hidden, start
+
+    mean, start = network(0, [O, 16, 32, A])
+    log_std = flat[start : start + A]
+    values_N1, _ = network(start + A, [O, 16, 32, 1])
+    ratio = (torch.distributions.Normal(mean, log_std.exp()).log_prob(actions).sum(-1) - old).exp()
+    bounded = ratio.clamp(1 - CLIP_RANGE, 1 + CLIP_RANGE)
+    loss = -torch.minimum(estimates[:, 0] * ratio, estimates[:, 0] * bounded).mean()
+    loss = loss + 0.5 * (values_N1[:, 0] - estimates[:, 1]).square().mean()
+    loss.backward()
+    expected = flat.grad * (0.5 / flat.grad.norm()).clamp(max=1.0)
+    with torch.no_grad():
+        learner._minibatch(observations, actions, old, estimates, critic_only=False)
+    np.testing.assert_allclose(learner.flat.grad.numpy(), expected.numpy(), atol=1e-5)
+    assert (ratio != bounded).any() and (ratio == bounded).any()

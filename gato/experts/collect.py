@@ -7,6 +7,7 @@ put back continues to the bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +17,12 @@ import numpy as np
 from gato.experts.policy import Policy
 from gato.skills.batch_stepper import BatchStepper
 from gato.skills.stepper import make_stepper
+from gato.skills.table import Condition
 from gato.specs import _Arrays
 
 REWARD_CLIP = 10.0
 """Normalised rewards beyond this are cut (as in Stable-Baselines3's VecNormalize)."""
+LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 MAX_SEED = 2**31 - 1
 TRUSTED_STEPS = 1e6
 START_NOISE = 0.1
@@ -83,10 +86,18 @@ class Collector:
     """Owns the environments, the normalisers and the random numbers of collecting."""
 
     def __init__(
-        self, stepper: BatchStepper, *, seed: int, discount: float, starts: StartStates | None, start_share: float
+        self,
+        stepper: BatchStepper,
+        *,
+        seed: int,
+        discount: float,
+        rule: tuple[Condition, ...] = (),
+        starts: StartStates | None = None,
+        start_share: float = 0.0,
     ) -> None:
         self.stepper, self.discount = stepper, discount
         self.starts, self.start_share = starts, start_share
+        self.rule = rule
         num_envs = stepper.num_envs
         self.rng = np.random.default_rng([seed, 1])
         self.observation_moments = Moments.zeros(len(stepper.spec.observation))
@@ -113,12 +124,13 @@ class Collector:
             actions_TBA[t] = policy.act(normalised_TBO[t]) + std_A * noise_TBA[t]
             step = self.stepper.step(policy.to_box(actions_TBA[t]))
             self.observations_BO = step.observations_BO
-            rewards_TB[t], terminated_TB[t], truncated_TB[t] = step.rewards_B, step.terminated_B, step.truncated_B
+            failed_B = step.terminated_B | self._has_failed(step.readings)
+            rewards_TB[t], terminated_TB[t], truncated_TB[t] = step.rewards_B, failed_B, step.truncated_B
             self.discounted_B = self.discounted_B * self.discount + step.rewards_B
             discounted_TB[t] = self.discounted_B
             self.returns_B += step.rewards_B
             self.lengths_B += 1
-            ended = np.flatnonzero(step.terminated_B | step.truncated_B)
+            ended = np.flatnonzero(failed_B | step.truncated_B)
             if len(ended):
                 finals.append(policy.normalise(step.observations_BO[ended]))
                 returns.extend(self.returns_B[ended].tolist())
@@ -134,7 +146,7 @@ class Collector:
         rollout = Rollout(
             observations_TBO=normalised_TBO,
             actions_TBA=actions_TBA,
-            log_probabilities_TB=-(0.5 * noise_TBA**2 + policy.log_std_A + 0.5 * np.log(2 * np.pi)).sum(-1),
+            log_probabilities_TB=-(0.5 * noise_TBA**2 + policy.log_std_A + LOG_ROOT_TWO_PI).sum(-1),
             rewards_TB=np.clip(rewards_TB / deviation, -REWARD_CLIP, REWARD_CLIP).astype(np.float32),
             terminated_TB=terminated_TB,
             truncated_TB=truncated_TB,
@@ -150,6 +162,19 @@ class Collector:
     def trust(self, policy: Policy) -> None:
         """Begin with the statistics of a policy, as if they came from `TRUSTED_STEPS` observations."""
         self.observation_moments = Moments(policy.mean_O.copy(), policy.std_O**2, TRUSTED_STEPS)
+
+    def _has_failed(self, readings: dict[str, np.ndarray]) -> np.ndarray:
+        """Rows that can no longer meet the skill's rule: going on there would teach gaits nobody asked for.
+
+        A half-cheetah that slides on its back is paid by Gymnasium's reward, and fast; it is not what the words say.
+        """
+        failed_B = np.zeros(self.stepper.num_envs, bool)
+        for condition in self.rule:
+            if condition.statistic == "max":
+                failed_B |= readings[condition.reading] > condition.high
+            elif condition.statistic == "min":
+                failed_B |= readings[condition.reading] < condition.low
+        return failed_B
 
     def _begin(self, ids: np.ndarray) -> np.ndarray:
         """Begin episodes: as the environment does, or, for a share of them, in a state an earlier expert visited."""

@@ -7,6 +7,7 @@ probability ratio to the policy that collected, which with overlapped collecting
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gato.experts.collect import Rollout
+from gato.experts.collect import LOG_ROOT_TWO_PI, Rollout
+from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
 
 GAE_LAMBDA = 0.95
@@ -86,73 +88,82 @@ class Learner:
     def __init__(self, config: PPOConfig, *, num_observations: int, num_actions: int, seed: int) -> None:
         self.config = config
         generator = torch.Generator().manual_seed(seed)
-        self.actor = _network([num_observations, *config.hidden, num_actions], LAST_LAYER_GAIN, generator)
-        self.critic = _network([num_observations, *config.hidden, 1], 1.0, generator)
-        self.log_std_A = nn.Parameter(torch.full((num_actions,), float(np.log(config.initial_std))))
-        self.optimiser = torch.optim.Adam(self.parameters(), config.learning_rate, eps=ADAM_EPSILON, fused=True)
+        actor, critic = [num_observations, *config.hidden, num_actions], [num_observations, *config.hidden, 1]
+        sizes = [num_weights(actor), num_actions, num_weights(critic)]
+        self.flat = nn.Parameter(torch.zeros(sum(sizes)))
+        self.flat.grad = torch.zeros_like(self.flat)
+        weights, gradients = self.flat.detach().split(sizes), self.flat.grad.split(sizes)
+        self.actor = TanhNetwork(actor, weights[0], gradients[0])
+        self.log_std_A, self.log_std_gradient_A = weights[1], gradients[1]
+        self.critic = TanhNetwork(critic, weights[2], gradients[2])
+        self.actor.initialise(last_gain=LAST_LAYER_GAIN, generator=generator)
+        self.log_std_A.fill_(math.log(config.initial_std))
+        self.critic.initialise(last_gain=1.0, generator=generator)
+        self.optimiser = torch.optim.Adam([self.flat], config.learning_rate, eps=ADAM_EPSILON, fused=True)
         self.rng = np.random.default_rng([seed, 3])
 
-    def parameters(self) -> list[nn.Parameter]:
-        """Actor, deviation, critic, in a fixed order."""
-        return [*self.actor.parameters(), self.log_std_A, *self.critic.parameters()]
-
+    @torch.no_grad()
     def update(self, rollout: Rollout, *, learning_rate: float, critic_only: bool = False) -> UpdateFigures:
         """`epochs` passes of clipped PPO over the rollout. `critic_only` leaves the actor as it is."""
         self.optimiser.param_groups[0]["lr"] = learning_rate
         num_steps, num_envs = rollout.rewards_TB.shape
         size = num_steps * num_envs
-        observations_NO = torch.from_numpy(rollout.observations_TBO[:-1].reshape(size, -1))
-        actions_NA = torch.from_numpy(rollout.actions_TBA.reshape(size, -1))
-        old_N = torch.from_numpy(rollout.log_probabilities_TB.reshape(size))
+        kept_NX = [rollout.observations_TBO[:-1], rollout.actions_TBA, rollout.log_probabilities_TB[..., None]]
+        widths = [array.shape[-1] for array in kept_NX]
+        data_NX = torch.from_numpy(np.concatenate(kept_NX, -1).reshape(size, -1))
         sums, count = torch.zeros(4), 0
         for _ in range(self.config.epochs):
             advantages_N, targets_N = (torch.from_numpy(x.reshape(size)) for x in self._advantages(rollout))
             advantages_N = (advantages_N - advantages_N.mean()) / (advantages_N.std() + 1e-8)
-            for rows_N in np.array_split(self.rng.permutation(size), max(1, size // self.config.minibatch_size)):
-                rows = torch.from_numpy(rows_N)
+            order_N = torch.from_numpy(self.rng.permutation(size))
+            data, estimates = data_NX[order_N], torch.stack([advantages_N, targets_N], -1)[order_N]
+            for begin in range(0, size, self.config.minibatch_size):
+                rows = slice(begin, begin + self.config.minibatch_size)
+                observations_NO, actions_NA, old_N1 = data[rows].split(widths, -1)
                 sums += self._minibatch(
-                    observations_NO[rows],
-                    actions_NA[rows],
-                    old_N[rows],
-                    advantages_N[rows],
-                    targets_N[rows],
-                    critic_only,
+                    observations_NO.contiguous(), actions_NA, old_N1[:, 0], estimates[rows], critic_only=critic_only
                 )
                 count += 1
         return UpdateFigures(*(sums / count).tolist())
 
     def _minibatch(
-        self, observations: Tensor, actions: Tensor, old: Tensor, advantages: Tensor, targets: Tensor, critic_only: bool
+        self, observations_NO: Tensor, actions_NA: Tensor, old_N: Tensor, estimates_N2: Tensor, *, critic_only: bool
     ) -> Tensor:
+        """One step of Adam down PPO's clipped loss plus half the squared error of the values."""
+        size, (advantages_N, targets_N) = len(old_N), estimates_N2.unbind(-1)
+        error_N = self.critic(observations_NO).squeeze(-1) - targets_N
+        self.critic.backward((error_N / size)[:, None])
         std_A = self.log_std_A.exp()
-        error_NA = (actions - self.actor(observations)) / std_A
-        new = -(0.5 * error_NA.square() + self.log_std_A).sum(-1) - 0.5 * np.log(2 * np.pi) * actions.shape[1]
-        log_ratio = new - old
-        ratio = log_ratio.exp()
-        policy_loss = -torch.minimum(
-            advantages * ratio, advantages * ratio.clamp(1 - CLIP_RANGE, 1 + CLIP_RANGE)
-        ).mean()
-        value_loss = 0.5 * (self.critic(observations).squeeze(-1) - targets).square().mean()
-        loss = value_loss if critic_only else policy_loss + value_loss
-        self.optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters(), MAX_GRADIENT_NORM, foreach=True)
+        noise_NA = (actions_NA - self.actor(observations_NO)) / std_A
+        constant = self.log_std_A.sum() + LOG_ROOT_TWO_PI * actions_NA.shape[1]
+        log_ratio_N = -0.5 * noise_NA.square().sum(-1) - constant - old_N
+        ratio_N = log_ratio_N.exp()
+        bounded_N = ratio_N.clamp(1 - CLIP_RANGE, 1 + CLIP_RANGE)
+        gain_N = torch.minimum(advantages_N * ratio_N, advantages_N * bounded_N)
+        # Where the bounded gain is the smaller one it is constant in the weights: no gradient there.
+        slope_N1 = torch.where(advantages_N * (ratio_N - bounded_N) > 0, 0.0, advantages_N * ratio_N)[:, None] / -size
+        if critic_only:
+            slope_N1.zero_()
+        self.actor.backward(slope_N1 * noise_NA / std_A)
+        self.log_std_gradient_A.copy_((slope_N1 * (noise_NA.square() - 1)).sum(0))
+        gradient = self.flat.grad
+        assert gradient is not None
+        gradient.mul_((MAX_GRADIENT_NORM / (gradient.norm() + 1e-6)).clamp(max=1.0))
         self.optimiser.step()
-        with torch.no_grad():
-            if self.config.minimal_std > 0:
-                self.log_std_A.clamp_(min=float(np.log(self.config.minimal_std)))
-            divergence = (ratio - 1 - log_ratio).mean()
-            clipped = ((ratio - 1).abs() > CLIP_RANGE).float().mean()
-            return torch.stack([policy_loss, value_loss, divergence, clipped])
+        if self.config.minimal_std > 0:
+            self.log_std_A.clamp_(min=math.log(self.config.minimal_std))
+        divergence = (ratio_N - 1 - log_ratio_N).mean()
+        clipped = (ratio_N != bounded_N).float().mean()
+        return torch.stack([-gain_N.mean(), 0.5 * error_N.square().mean(), divergence, clipped])
 
     @torch.no_grad()
     def _advantages(self, rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
         """Generalised advantages and value targets, (T, B); an episode cut by its time limit is bootstrapped."""
-        values_TB = self.critic(torch.from_numpy(rollout.observations_TBO)).squeeze(-1).numpy()
+        values_TB = self._values(rollout.observations_TBO)
         next_TB = values_TB[1:].copy()
         ended_TB = rollout.terminated_TB | rollout.truncated_TB
         if len(rollout.final_observations_FO):
-            next_TB[ended_TB] = self.critic(torch.from_numpy(rollout.final_observations_FO)).squeeze(-1).numpy()
+            next_TB[ended_TB] = self._values(rollout.final_observations_FO)
         next_TB[rollout.terminated_TB] = 0.0
         discount = np.float32(self.config.discount)
         errors_TB = rollout.rewards_TB + discount * next_TB - values_TB[:-1]
@@ -164,58 +175,40 @@ class Learner:
             advantages_TB[t] = running_B
         return advantages_TB, advantages_TB + values_TB[:-1]
 
+    def _values(self, observations: np.ndarray) -> np.ndarray:
+        """What the critic thinks of observations (..., O): (...)."""
+        flat_NO = torch.from_numpy(observations.reshape(-1, observations.shape[-1]))
+        return self.critic(flat_NO).numpy().reshape(observations.shape[:-1])
+
     def weights(self) -> tuple[tuple[tuple[np.ndarray, np.ndarray], ...], np.ndarray]:
         """A copy of the actor for a Policy: layers and log standard deviation."""
-        linear = [module for module in self.actor if isinstance(module, nn.Linear)]
-        layers = tuple(
-            (m.weight.detach().T.contiguous().numpy().copy(), m.bias.detach().numpy().copy()) for m in linear
-        )
-        return layers, self.log_std_A.detach().numpy().copy()
+        layers = tuple((weight.numpy().copy(), bias.numpy().copy()) for weight, bias in self.actor.layers)
+        return layers, self.log_std_A.numpy().copy()
 
     @torch.no_grad()
     def begin_from(self, policy: Policy) -> None:
         """Take over the weights of an expert; ValueError where the shapes differ."""
-        linear = [module for module in self.actor if isinstance(module, nn.Linear)]
-        got = [tuple(weight.shape) for weight, _ in policy.layers]
-        wanted = [(module.in_features, module.out_features) for module in linear]
+        got, wanted = ([tuple(weight.shape) for weight, _ in net.layers] for net in (policy, self.actor))
         if got != wanted:
-            raise ValueError(f"init_from {policy!r} has layers {got}, this run {wanted}; pass the same --config.hidden")
-        for module, (weight, bias) in zip(linear, policy.layers, strict=True):
-            module.weight.copy_(torch.from_numpy(weight.T))
-            module.bias.copy_(torch.from_numpy(bias))
-        self.log_std_A.copy_(torch.from_numpy(policy.log_std_A)).clamp_(
-            min=float(np.log(max(self.config.minimal_std, 1e-8)))
-        )
+            raise ValueError(f"init_from {policy!r} has layers {got}, this run {wanted}; pass the same hidden widths")
+        for ours, theirs in zip(self.actor.layers, policy.layers, strict=True):
+            for view, array in zip(ours, theirs, strict=True):
+                view.copy_(torch.from_numpy(array))
+        floor = math.log(max(self.config.minimal_std, 1e-8))
+        self.log_std_A.copy_(torch.from_numpy(policy.log_std_A)).clamp_(min=floor)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights, Adam's moments and the random order: arrays, and facts that JSON can hold."""
-        arrays = {}
-        for index, parameter in enumerate(self.parameters()):
-            arrays[f"parameter.{index}"] = parameter.detach().numpy().copy()
-            for name, value in self.optimiser.state[parameter].items():
-                arrays[f"adam.{index}.{name}"] = value.detach().numpy().copy()
-        return arrays, {"rng": self.rng.bit_generator.state}
+        moments = {f"adam.{name}": value.numpy().copy() for name, value in self.optimiser.state[self.flat].items()}
+        return {"weights": self.flat.detach().numpy().copy(), **moments}, {"rng": self.rng.bit_generator.state}
 
     @torch.no_grad()
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Put back what `state` gave."""
-        for index, parameter in enumerate(self.parameters()):
-            parameter.copy_(torch.from_numpy(arrays[f"parameter.{index}"]))
-            prefix = f"adam.{index}."
-            self.optimiser.state[parameter] = {
-                name.removeprefix(prefix): torch.from_numpy(value.copy())
-                for name, value in arrays.items()
-                if name.startswith(prefix)
-            }
+        self.flat.copy_(torch.from_numpy(arrays["weights"]))
+        self.optimiser.state[self.flat] = {
+            name.removeprefix("adam."): torch.from_numpy(value.copy())
+            for name, value in arrays.items()
+            if name.startswith("adam.")
+        }
         self.rng.bit_generator.state = facts["rng"]
-
-
-def _network(widths: list[int], last_gain: float, generator: torch.Generator) -> nn.Sequential:
-    modules: list[nn.Module] = []
-    for index, (inner, outer) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-        is_last = index == len(widths) - 2
-        linear = nn.Linear(inner, outer)
-        nn.init.orthogonal_(linear.weight, last_gain if is_last else 2**0.5, generator=generator)
-        nn.init.zeros_(linear.bias)
-        modules += [linear] if is_last else [linear, nn.Tanh()]
-    return nn.Sequential(*modules)

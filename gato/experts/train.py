@@ -121,7 +121,12 @@ class _Run:
         visitors = [_relative(text, skill_id) for text in config.start_states]
         starts = gather_starts(visitors, seed=seed) if visitors else None
         self.collector = Collector(
-            stepper, seed=seed, discount=config.discount, starts=starts, start_share=config.start_share
+            stepper,
+            seed=seed,
+            discount=config.discount,
+            rule=get_skill(skill_id).rule,
+            starts=starts,
+            start_share=config.start_share,
         )
         self.learner = Learner(config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed)
         layers, log_std_A = self.learner.weights()
@@ -230,7 +235,7 @@ def _loop(run: _Run, writers: list[Writer]) -> None:
 
 def _figures(run: _Run, figures: UpdateFigures) -> dict[str, float]:
     row = asdict(figures)
-    row["std"] = float(np.exp(run.learner.log_std_A.detach().numpy()).mean())
+    row["std"] = float(np.exp(run.learner.log_std_A.numpy()).mean())
     if run.recent:
         row["return"], row["length"] = (float(np.mean(column)) for column in zip(*run.recent, strict=True))
     return row
