@@ -43,12 +43,12 @@ ROOMS = {
     "recording": room(5, "yaml"),
     "training": room(5, "jsonargparse", "yaml"),
     "language": room(6, "transformers"),
-    "report": room(6, "matplotlib"),
+    "reporting": room(6, "matplotlib"),
     "demo": room(7),
     "cli": room(8, "docstring_parser"),
 }
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
-SAME_ROOM = {"record": "recording", "api": "cli"}
+SAME_ROOM = {"record": "recording", "report": "reporting", "api": "cli"}
 EVERYWHERE = {"numpy", "einops"}
 EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard"}
 """Optional packages: imported where they are asked for, since they may be absent."""

@@ -1,0 +1,170 @@
+"""Pictures of results: prompt matrix, ablation, learning curves.
+
+In: parts of the JSON of `gato eval`, and columns of metrics.csv. Out: matplotlib figures, as SVG that takes the page's
+own text colour (light and dark), or as PNG on white.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#010203"
+"""Stands for the page's text colour until the SVG is written."""
+ACCENT = "#2f74d9"
+"""Of luminance 0.18: black and white letters on it are equally readable (contrast 4.5)."""
+COLOURS = ("#2f74d9", "#d9622f", "#2a9d6f", "#a05bd6", "#c99a1a", "#d24a86", "#4a9fb5")
+"""Mid-tones, told apart on white and on black."""
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "gato",
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+CELL = 0.85
+"""Inches a cell of the prompt matrix."""
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as an inline SVG element; `name` keeps its ids apart from those of the page's other figures."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    width = re.search(r'width="([\d.]+)pt"', text)
+    assert width is not None
+    # The viewBox scales the rest; wider than it was drawn only makes letters large.
+    size = f'style="max-width:{float(width[1]) * 4 / 3:.0f}px" aria-hidden="true"'
+    return re.sub(r'height="[\d.]+pt"', size, re.sub(r'width="[\d.]+pt"', 'width="100%"', text, count=1), count=1)
+
+
+def write_png(figure: Figure, path: str | Path) -> Path:
+    """The figure on white, for a README."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(target, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+    return target
+
+
+def prompt_matrix(matrices: Mapping[str, Mapping[str, Any]], *, has_scale: bool = True) -> Figure:
+    """One square a body, side by side: row = prompt given, column = behaviour measured, colour and number = rate."""
+    most = max(len(matrix["prompts"]) for matrix in matrices.values())
+    longest = max(len(prompt) for matrix in matrices.values() for prompt in matrix["prompts"])
+    margin = 0.6 + 0.085 * longest
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(
+            figsize=(len(matrices) * (most * CELL + margin) + 0.9 * has_scale, most * CELL + 1.5), layout="constrained"
+        )
+        row = np.atleast_1d(figure.subplots(1, len(matrices)))
+        for axes, (body, matrix) in zip(row, matrices.items(), strict=True):
+            _draw_matrix(axes, matrix)
+            axes.set_title(body, fontweight="bold")
+        row[0].set_ylabel("prompt given")
+        figure.supxlabel("behaviour measured", fontsize=STYLE["font.size"])
+        if has_scale:
+            shades = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), _shades())
+            figure.colorbar(shades, ax=list(row), shrink=0.9, aspect=16, label="share of episodes", ticks=[0, 0.5, 1])
+    return figure
+
+
+def _shades() -> matplotlib.colors.Colormap:
+    """From nothing to the accent: the background of the page shows through, and so letters stay readable."""
+    red, green, blue = matplotlib.colors.to_rgb(ACCENT)
+    return matplotlib.colors.LinearSegmentedColormap.from_list(
+        "accent", [(red, green, blue, 0.04), (red, green, blue, 1)]
+    )
+
+
+def _draw_matrix(axes: Axes, matrix: Mapping[str, Any]) -> None:
+    rate = np.asarray(matrix["rate"], float)
+    words = [behaviour.split("/")[-1].replace("-", "\n", 1) for behaviour in matrix["behaviours"]]
+    # A square a cell, not an image: SVG images are pixels, and have no transparency on some screens.
+    for (row, column), value in np.ndenumerate(rate):
+        square = matplotlib.patches.Rectangle(
+            (column - 0.5, row - 0.5), 1, 1, facecolor=_shades()(value), edgecolor=INK, linewidth=0.6, clip_on=False
+        )
+        axes.add_patch(square)
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=12)
+    axes.set_xlim(-0.5, len(words) - 0.5)
+    axes.set_ylim(len(rate) - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.set_xticks(range(len(words)), words)
+    axes.set_yticks(range(len(rate)), [f"“{prompt}”" for prompt in matrix["prompts"]])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def ablation(arms: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Bars: for each way of saying it and each body, the share of episodes that did what was wanted."""
+    bodies = list(dict.fromkeys(body for figures in arms.values() for body in figures))
+    width = 0.8 / max(len(bodies), 1)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+        axes = figure.subplots()
+        for index, body in enumerate(bodies):
+            places = [place + (index - (len(bodies) - 1) / 2) * width for place in range(len(arms))]
+            heights = [figures[body]["success"] if body in figures else np.nan for figures in arms.values()]
+            axes.bar(places, heights, width * 0.9, color=COLOURS[index % len(COLOURS)], label=body)
+        axes.set_xticks(range(len(arms)), list(arms))
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylim(0, 1.02)
+        axes.set_ylabel("did what was wanted\n(share of episodes)")
+        axes.set_xlabel("how it was said")
+        figure.legend(loc="outside upper center", ncols=len(bodies))
+    return figure
+
+
+def loss_curve(updates: Sequence[float], loss: Sequence[float]) -> Figure:
+    """Loss against updates: every logged value, and a running mean."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.0), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(updates, loss, color=ACCENT, alpha=0.3, linewidth=0.8)
+        axes.plot(updates, _running_mean(loss), color=ACCENT, linewidth=1.8)
+        axes.set_xlabel("updates")
+        axes.set_ylabel("loss (nats an action number)")
+        axes.grid(alpha=0.2)
+    return figure
+
+
+def _running_mean(values: Sequence[float]) -> np.ndarray:
+    """Over a twentieth of the run on either side, less at the ends."""
+    array = np.asarray(values, float)
+    reach = max(1, len(array) // 20)
+    return np.array([array[max(0, at - reach) : at + reach + 1].mean() for at in range(len(array))])
+
+
+def score_curve(updates: Sequence[float], scores: Mapping[str, Sequence[float]], mean: Sequence[float]) -> Figure:
+    """Normalised score of each skill against updates, and their mean."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.0 + 0.11 * len(scores)), layout="constrained")
+        axes = figure.subplots()
+        for index, (skill, values) in enumerate(scores.items()):
+            axes.plot(updates, values, color=COLOURS[index % len(COLOURS)], linewidth=1, marker=".", label=skill)
+        axes.plot(updates, mean, color=INK, linewidth=2, marker="o", markersize=4, label="mean")
+        axes.axhline(1, color=INK, linewidth=0.8, linestyle="--", alpha=0.6, label="expert")
+        axes.axhline(0, color=INK, linewidth=0.8, linestyle=":", alpha=0.6, label="random actions")
+        axes.set_xlabel("updates")
+        axes.set_ylabel("normalised score (1 = expert)")
+        axes.grid(alpha=0.2)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure

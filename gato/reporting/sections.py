@@ -1,0 +1,291 @@
+"""The parts of a report's page, each from its part of the results; "" where there is nothing to show.
+
+In: `Sources`. Out: HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gato.reporting import charts
+from gato.reporting.page import figure, section, table
+from gato.reporting.sources import Sources
+from gato.runs import Artifact, lineage, package_versions, read_provenance
+
+MOST_VIDEOS = 14
+"""Videos in a page: each is some hundred kilobytes."""
+ARMS = {
+    "correct": "the canonical prompt",
+    "wrong": "the prompt of another skill of the body",
+    "empty": "no words at all",
+    "paraphrase": "phrases that were never trained on",
+    "typo": "the canonical prompt with a typing mistake",
+}
+"""Ways of saying it, in words."""
+
+
+def title(sources: Sources) -> str:
+    """One sentence, as text."""
+    skills = sources.results["tasks"]
+    bodies = {skill.split("/")[0] for skill in skills}
+    if not skills:
+        return "What one transformer does when it is told"
+    counted = f"{len(bodies)} {'body' if len(bodies) == 1 else 'bodies'}, {len(skills)} skill{'s' * (len(skills) > 1)}"
+    return f"One transformer, {counted}, chosen by words"
+
+
+def lead(sources: Sources) -> str:
+    """The page's few figures, large."""
+    results, card = sources.results, sources.card
+    facts: list[tuple[str, str]] = []
+    if results.get("mean_normalised") is not None:
+        facts.append((f"{results['mean_normalised']:.2f}", "mean normalised score (0 random, 1 expert)"))
+        facts.append((f"{results['iqm_normalised']:.2f}", "interquartile mean of the same"))
+    obeyed = [rates[index] for matrix in sources.matrices.values() for index, rates in enumerate(matrix["rate"])]
+    if obeyed:
+        facts.append((f"{min(obeyed):.0%}", "of episodes obey, for the least obeyed prompt"))
+    if card:
+        facts.append((f"{card['parameters'] / 1e6:.1f} M", f"parameters, {card['updates']:,} updates"))
+    if sources.stages:
+        facts.append((_clock(sources.seconds), "minutes from experts to this page"))
+    tiles = "".join(f"<div><b>{value}</b><span>{text}</span></div>" for value, text in facts)
+    return f'<div class="tiles">{tiles}</div>'
+
+
+def videos(sources: Sources) -> str:
+    """A few seconds of every prompt, side by side, in the order of the scores."""
+    tasks = sources.results["tasks"].items()
+    order = [f"{skill.split('/')[0]}-{task['prompt'].lower().replace(' ', '-')}" for skill, task in tasks]
+
+    def rank(path: Path) -> tuple[int, str]:
+        prompt = path.stem.rpartition("-")[0]
+        return (order.index(prompt) if prompt in order else len(order), path.name)
+
+    paths = sorted((sources.folder / "videos").glob("*.mp4"), key=rank)
+    shown = []
+    for path in paths[:MOST_VIDEOS]:
+        words = html.escape(path.stem.rpartition("-")[0].replace("-", " "))
+        data = base64.b64encode(path.read_bytes()).decode()
+        shown.append(
+            f'<video autoplay muted loop playsinline controls aria-label="Video: {words}" '
+            f'src="data:video/mp4;base64,{data}"></video>'
+        )
+    if not shown:
+        return ""
+    more = f" {len(paths) - MOST_VIDEOS} more lie in videos/." if len(paths) > MOST_VIDEOS else ""
+    words = f"The same weights in every picture; only the body and the words above it differ.{more}"
+    return section("Told, and done", words, f'<div class="videos">{"".join(shown)}</div>')
+
+
+def scores(sources: Sources) -> str:
+    """Return, expert, random, normalised and success of every skill."""
+    results = sources.results
+    rows = [
+        [
+            f"“{html.escape(task['prompt'])}”",
+            html.escape(skill),
+            f"{task['return']['mean']:,.0f} {_interval(task['return']['ci95'], ',.0f')}",
+            _number(task["expert"], ",.0f"),
+            _number(task["random"], ",.0f"),
+            _normalised(task),
+            _number(task["success"], ".0%"),
+        ]
+        for skill, task in results["tasks"].items()
+    ]
+    if not rows:
+        return ""
+    words = (
+        f"{results['episodes']} episodes a prompt from starts that were not trained on (seed {results['seed']}), the "
+        "same for model, expert and random actions. In brackets the bootstrap 95 % interval of the mean. Obeyed: the "
+        "share of episodes that met the rule of the skill, which is stated in physical units and not in reward."
+    )
+    head = ("told", "skill", "return", "expert", "random", "normalised", "obeyed")
+    return section("Scores", words, table(head, rows, "Scores of every skill", texts=2))
+
+
+def _normalised(task: Mapping[str, Any]) -> str:
+    """(return - random) / (expert - random), with the interval of the return."""
+    if task["normalised"] is None:
+        return "–"
+    floor, span = task["random"], task["expert"] - task["random"]
+    low, high = sorted((bound - floor) / span for bound in task["return"]["ci95"])
+    width = 100 * min(max(task["normalised"], 0), 1)
+    bar = f'<i class="bar" style="width:{width:.0f}%"></i>'
+    return f"<b>{task['normalised']:.3f}</b> {_interval((low, high), '.2f')}{bar}"
+
+
+def answers(sources: Sources) -> str:
+    """What `gato eval --prompt` and `--prompts` found."""
+    rows = [
+        [
+            html.escape(one["body"]),
+            f"“{html.escape(one['prompt'])}”",
+            html.escape(one["skill"] or "–"),
+            _number(one["success"], ".0%"),
+            ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in one["measured"].items()),
+        ]
+        for one in sources.results.get("prompts", [])
+    ]
+    if not rows:
+        return ""
+    head = ("body", "told", "meant", "obeyed", "measured (mean, SI units)")
+    return section("Other words", "", table(head, rows, "Prompts, and what the body did", texts=5))
+
+
+def matrices(sources: Sources) -> str:
+    """A square a body: prompt given by behaviour measured."""
+    shown = []
+    for body, matrix in sources.matrices.items():
+        names = [behaviour.split("/")[-1] for behaviour in matrix["behaviours"]]
+        told = [
+            f"Told “{prompt}”: " + ", ".join(f"{name} {rate:.2f}" for name, rate in zip(names, rates, strict=True))
+            for prompt, rates in zip(matrix["prompts"], matrix["rate"], strict=True)
+        ]
+        drawn = charts.to_svg(charts.prompt_matrix({body: matrix}, has_scale=False), f"matrix-{body}")
+        shown.append(figure(drawn, f"Prompt matrix of {body}. {'. '.join(told)}."))
+    if not shown:
+        return ""
+    words = (
+        "Row: what was said. Column: what was done, by the rule of each skill. Words that work give ones on the "
+        "diagonal and zeros elsewhere."
+    )
+    scale = '<div class="scale">share of episodes: 0 <i></i> 1</div>'
+    return section("The prompt matrix", words, f'<div class="figures">{"".join(shown)}</div>{scale}')
+
+
+def ablation(sources: Sources) -> str:
+    """The same skills, asked for in other ways."""
+    arms = sources.results.get("ablation")
+    if not arms:
+        return ""
+    bodies = list(dict.fromkeys(body for figures in arms.values() for body in figures))
+    rows = [
+        [f"<b>{arm}</b>: {ARMS.get(arm, '')}", *(_arm(figures.get(body)) for body in bodies)]
+        for arm, figures in arms.items()
+    ]
+    told = [
+        f"{arm}: " + ", ".join(f"{body} {one['success']:.2f}" for body, one in figures.items())
+        for arm, figures in arms.items()
+    ]
+    words = (
+        "Wrong words should fail what was wanted, because the body does what was <em>said</em> instead; in brackets "
+        "the share of episodes that did what was said."
+    )
+    drawn = charts.to_svg(charts.ablation(arms), "ablation")
+    picture = figure(drawn, f"Share of episodes that did what was wanted. {'. '.join(told)}.")
+    listed = table(("how it was said", *bodies), rows, "Share of episodes that did what was wanted")
+    return section("What the words are worth", words, picture + listed)
+
+
+def _arm(figures: Mapping[str, Any] | None) -> str:
+    if figures is None:
+        return "–"
+    said = figures.get("obeyed")
+    return f"{figures['success']:.0%}" + ("" if said is None else f" ({said:.0%})")
+
+
+def switching(sources: Sources) -> str:
+    """Prompts changed while the body moves."""
+    rows = [
+        [
+            html.escape(body),
+            f"{one['rate']:.0%}",
+            _number(one["median_seconds"], ".1f"),
+            str(one["falls"]),
+            str(one["trials"]),
+        ]
+        for body, one in sources.results.get("switching", {}).items()
+    ]
+    if not rows:
+        return ""
+    head = ("body", "obeyed within 3 s", "median time (s)", "falls", "trials")
+    words = "The words are replaced at a random moment while the body moves."
+    return section("New words on the way", words, table(head, rows, "Prompts changed while the body moves"))
+
+
+def curves(sources: Sources) -> str:
+    """Loss and rollout score against updates."""
+    updates, loss = sources.column("train/loss")
+    if not updates:
+        return ""
+    drawn = charts.to_svg(charts.loss_curve(updates, loss), "loss")
+    told = f"{loss[0]:.2f} at update {updates[0]:.0f}, {loss[-1]:.2f} at update {updates[-1]:.0f}"
+    shown = [figure(drawn, f"Loss against updates: {told}.")]
+    words = "How likely the expert's actions are to the model."
+    updates, mean = sources.column("rollout/mean")
+    if updates:
+        names = [name for name in sources.metrics[0] if name.startswith("rollout/") and name != "rollout/mean"]
+        each = {name.removeprefix("rollout/"): sources.column(name)[1] for name in names}
+        drawn = charts.to_svg(charts.score_curve(updates, each, mean), "score")
+        told = ", ".join(f"{value:.2f} at update {update:.0f}" for update, value in zip(updates, mean, strict=True))
+        shown.append(figure(drawn, f"Mean normalised score against updates: {told}."))
+        words += " And what counts: the score of a few prompted episodes while it learns."
+    return section("Learning", words, f'<div class="figures">{"".join(shown)}</div>')
+
+
+def cost(sources: Sources) -> str:
+    """Time and memory of each stage of a demo."""
+    if not sources.stages:
+        return ""
+    rows = [
+        [html.escape(name), _clock(stage["seconds"]), f"{stage['peak_bytes'] / 2**30:.2f}"]
+        for name, stage in sources.stages.items()
+    ]
+    peak = max(stage["peak_bytes"] for stage in sources.stages.values())
+    rows.append(["<b>all</b>", f"<b>{_clock(sources.seconds)}</b>", f"<b>{peak / 2**30:.2f}</b>"])
+    words = "Memory is the most that the process and its largest child had held until the stage ended."
+    head = ("stage", "time (min:s)", "peak memory (GiB)")
+    return section("Time and memory", words, table(head, rows, "Time and memory of each stage"))
+
+
+def where_from(sources: Sources) -> str:
+    """The lineage of the model."""
+    if sources.model is None:
+        return ""
+    words = (
+        "By content hashes, from the model back to the experts; <code>gato info</code> walks it again and marks what "
+        "has changed since."
+    )
+    walk = _artifact(lineage(sources.model, name="model"))
+    return section("Where it comes from", words, f'<ul class="lineage">{walk}</ul>')
+
+
+def _artifact(artifact: Artifact) -> str:
+    told = f"<b>{html.escape(artifact.name)}</b> <code>{artifact.content_hash}</code>"
+    if artifact.status not in ("ok", "untracked"):
+        told += f' <b class="bad">{artifact.status}</b>'
+    if artifact.command:
+        told += f'<br><code class="by">{html.escape(artifact.command)}</code>'
+    inner = "".join(_artifact(one) for one in artifact.inputs)
+    return f"<li>{told}{f'<ul>{inner}</ul>' if inner else ''}</li>"
+
+
+def again(sources: Sources) -> str:
+    """Commands that make the results, and the page."""
+    made = (sources.folder / "provenance.json").is_file()
+    commands = [read_provenance(sources.folder)["command"]] if made else []
+    lines = html.escape("\n".join([*commands, f"gato report {sources.folder}"]))
+    return section("Again", "What makes the results, and this page.", f"<pre>{lines}</pre>")
+
+
+def footer() -> str:
+    """Versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
+    return f"Made by Gato with {html.escape(versions)}."
+
+
+def _interval(bounds: Sequence[float], form: str) -> str:
+    low, high = bounds
+    return f'<span class="interval">[{low:{form}}, {high:{form}}]</span>'
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
