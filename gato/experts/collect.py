@@ -23,6 +23,8 @@ from gato.specs import _Arrays
 REWARD_CLIP = 10.0
 """Normalised rewards beyond this are cut (as in Stable-Baselines3's VecNormalize)."""
 LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
+FAILURE_COST = 3.0
+"""In running deviations of the discounted return: where a body must first brake, falling must not pay."""
 MAX_SEED = 2**31 - 1
 TRUSTED_STEPS = 1e6
 START_NOISE = 0.1
@@ -114,7 +116,7 @@ class Collector:
         noise_TBA = self.rng.standard_normal((num_steps, num_envs, num_actions), np.float32)
         actions_TBA = np.empty_like(noise_TBA)
         rewards_TB, discounted_TB = np.empty((num_steps, num_envs)), np.empty((num_steps, num_envs))
-        terminated_TB, truncated_TB = np.empty((2, num_steps, num_envs), bool)
+        terminated_TB, truncated_TB, hopeless_TB = np.empty((3, num_steps, num_envs), bool)
         std_A, finals = np.exp(policy.log_std_A), []
         returns: list[float] = []
         lengths: list[int] = []
@@ -124,7 +126,8 @@ class Collector:
             actions_TBA[t] = policy.act(normalised_TBO[t]) + std_A * noise_TBA[t]
             step = self.stepper.step(policy.to_box(actions_TBA[t]))
             self.observations_BO = step.observations_BO
-            failed_B = step.terminated_B | self._has_failed(step.readings)
+            hopeless_TB[t] = self._is_hopeless(step.readings)
+            failed_B = step.terminated_B | hopeless_TB[t]
             rewards_TB[t], terminated_TB[t], truncated_TB[t] = step.rewards_B, failed_B, step.truncated_B
             self.discounted_B = self.discounted_B * self.discount + step.rewards_B
             discounted_TB[t] = self.discounted_B
@@ -140,14 +143,14 @@ class Collector:
                 self.discounted_B[ended] = self.returns_B[ended] = self.lengths_B[ended] = 0
         raw_TBO[num_steps] = self.observations_BO
         normalised_TBO[num_steps] = policy.normalise(self.observations_BO)
-        deviation = np.sqrt(self.return_moments.variance + 1e-8)
+        scaled_TB = rewards_TB / np.sqrt(self.return_moments.variance + 1e-8) - FAILURE_COST * hopeless_TB
         self.observation_moments.update(raw_TBO[:-1].reshape(-1, raw_TBO.shape[-1]))
         self.return_moments.update(discounted_TB.reshape(-1))
         rollout = Rollout(
             observations_TBO=normalised_TBO,
             actions_TBA=actions_TBA,
             log_probabilities_TB=-(0.5 * noise_TBA**2 + policy.log_std_A + LOG_ROOT_TWO_PI).sum(-1),
-            rewards_TB=np.clip(rewards_TB / deviation, -REWARD_CLIP, REWARD_CLIP).astype(np.float32),
+            rewards_TB=np.clip(scaled_TB, -REWARD_CLIP, REWARD_CLIP).astype(np.float32),
             terminated_TB=terminated_TB,
             truncated_TB=truncated_TB,
             final_observations_FO=np.concatenate([normalised_TBO[:0, 0], *finals]),
@@ -163,7 +166,7 @@ class Collector:
         """Begin with the statistics of a policy, as if they came from `TRUSTED_STEPS` observations."""
         self.observation_moments = Moments(policy.mean_O.copy(), policy.std_O**2, TRUSTED_STEPS)
 
-    def _has_failed(self, readings: dict[str, np.ndarray]) -> np.ndarray:
+    def _is_hopeless(self, readings: dict[str, np.ndarray]) -> np.ndarray:
         """Rows that can no longer meet the skill's rule: going on there would teach gaits nobody asked for.
 
         A half-cheetah that slides on its back is paid by Gymnasium's reward, and fast; it is not what the words say.

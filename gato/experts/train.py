@@ -68,6 +68,10 @@ def train_expert(
     if steps < 1:
         raise ValueError(f"steps={steps}; an expert needs at least 1, and usually millions")
     settings = json.loads(json.dumps({"skill": skill.id, "steps": steps, "seed": seed, "config": asdict(config)}))
+    inputs = {
+        text: {"path": str(find_expert(text)), "hash": content_hash(find_expert(text))}
+        for text in dict.fromkeys([*config.start_states, *([config.init_from] if config.init_from else [])])
+    }
     folder = open_run(out, overwrite=overwrite, resume=resume)
     if resume and (folder / "run.json").is_file():
         _check_same_run(read_json(folder / "run.json"), settings, folder)
@@ -83,10 +87,6 @@ def train_expert(
         finally:
             for writer in writers:
                 writer.close()
-    inputs = {
-        text: {"path": str(find_expert(text)), "hash": content_hash(find_expert(text))}
-        for text in dict.fromkeys([*config.start_states, *([config.init_from] if config.init_from else [])])
-    }
     command = command_line(skill.id, steps=steps, seed=seed, out=out, config=config)
     record = write_provenance(folder, command=command, config=settings, seeds={"train": seed}, inputs=inputs)
     seconds = round(run.seconds_before + time.monotonic() - begun, 1)
