@@ -274,37 +274,37 @@ def _existing(dataset_id: str) -> str:
     return dataset_id
 
 
-def fit(arguments: list[str]) -> None:
-    """Train the transformer on recorded datasets (LightningCLI).
+def fit(arguments: list[str]) -> str | Path | dict[str, Any]:
+    """Train the transformer on recorded datasets (LightningCLI): the model's folder, or a help text.
 
     Example:
-        gato fit -c configs/demo.yaml --out workspace/fit
+        gato fit -c configs/demo.yaml --trainer.max_steps 100
     """
     from gato.training.cli import main
 
-    main(["fit", *arguments])
+    return main(["fit", *arguments])
 
 
-def validate(arguments: list[str]) -> None:
-    """Measure a checkpoint's loss on episodes kept back (LightningCLI).
+def validate(arguments: list[str]) -> str | Path | dict[str, Any]:
+    """Measure the loss of a run's newest checkpoint on episodes held out of training (LightningCLI).
 
     Example:
-        gato validate -c configs/demo.yaml --out workspace/fit
+        gato validate --out workspace/fit --json
     """
     from gato.training.cli import main
 
-    main(["validate", *arguments])
+    return main(["validate", *arguments])
 
 
-def test(arguments: list[str]) -> None:
-    """Measure a checkpoint's loss on the test episodes (LightningCLI).
+def test(arguments: list[str]) -> str | Path | dict[str, Any]:
+    """The same as validate, under the name test (LightningCLI).
 
     Example:
-        gato test -c configs/demo.yaml --out workspace/fit
+        gato test --out workspace/fit --json
     """
     from gato.training.cli import main
 
-    main(["test", *arguments])
+    return main(["test", *arguments])
 
 
 def evaluate(

@@ -142,14 +142,10 @@ def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
 
 
 def _run_lightning(name: str, rest: list[str]) -> None:
-    with contextlib.redirect_stdout(sys.stdout if {"-h", "--help"} & set(rest) else sys.stderr):
-        try:
-            COMMANDS[name](rest)
-        except SystemExit as stop:
-            # Lightning turns Ctrl-C into exit(1)
-            if isinstance(stop.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt("the last checkpoint is kept; --resume goes on with it") from stop
-            raise
+    is_shown = any(word in ("-h", "--help", "--help-all") or word.startswith("--print_config") for word in rest)
+    with contextlib.redirect_stdout(sys.stdout if is_shown else sys.stderr):
+        result = COMMANDS[name]([word for word in rest if word != "--json"])
+    print(to_json(result) if "--json" in rest else "\n".join(table(result)))
 
 
 def _find_command(argv: list[str]) -> tuple[str, list[str]]:
@@ -329,6 +325,8 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_cell(one)}" for key, one in value.items())
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], (list, tuple)):
+        return " | ".join(map(_cell, value))
     if isinstance(value, (list, tuple)):
         return "; ".join(map(_cell, value)) or "none" if len(value) <= 20 else f"{len(value)} values"
     return "-" if value is None else str(value)

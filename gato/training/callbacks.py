@@ -1,111 +1,82 @@
-"""What happens around training: progress, speed, checkpoints, rollouts while it learns, the saved model.
+"""What is measured around training: progress, speed, losses, rollouts while it learns.
 
-In: a trainer with a `GatoModule`. Out: figures in the loggers, checkpoints/, and model/ with its provenance.
+In: a trainer with a `GatoModule`. Out: rows in its loggers; their step is the number of updates done.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-import zipfile
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 
+from gato.rollout.suite import evaluate_suite, suite_skills
 from gato.runs import Progress
-from gato.training.lightning_module import Batch
+from gato.training.lightning_module import Batch, GatoModule
 
 log = logging.getLogger("gato")
 
 
-def checkpoints(folder: Path, every: int) -> ModelCheckpoint:
-    """The newest two checkpoints, so that one is whole whenever the run is killed; the last one at the end too."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="{step}",
-        every_n_train_steps=every,
-        save_top_k=2,
-        monitor="step",
-        mode="max",
-        enable_version_counter=False,
-        save_on_train_epoch_end=False,
-    )
+def record(trainer: Trainer, figures: Mapping[str, float]) -> None:
+    """A row in every logger, now: Lightning's own comes after the checkpoint and would be lost with a killed run."""
+    for logger in trainer.loggers:
+        logger.log_metrics(dict(figures), step=trainer.global_step)
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; a file cut off by a kill is passed over with a warning."""
-    found = sorted(folder.glob("step=*.ckpt"), key=lambda path: int(path.stem.removeprefix("step=")), reverse=True)
-    for path in found:
-        if zipfile.is_zipfile(path):
-            return path
-        log.warning("checkpoint %s is cut off; the one before it is used", path)
-    return None
+def figures_of(trainer: Trainer, split: str) -> dict[str, float]:
+    """What the module measured last: <split>/loss, <split>/body/..., <split>/modality/..."""
+    metrics = trainer.callback_metrics.items()
+    return {name: float(value) for name, value in metrics if name.startswith(f"{split}/")}
 
 
-class SaveAtInterruption(Callback):
-    """A checkpoint when training is stopped by Ctrl-C or an error, so that `--resume` loses nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if trainer.global_step and isinstance(exception, KeyboardInterrupt):
-            trainer.save_checkpoint(self.folder / f"step={trainer.global_step}.ckpt")
-
-
-class Speed(Callback):
-    """Progress on a terminal or in a log; positions and environment steps learned from a second, logged."""
+class Figures(Callback):
+    """Progress on a terminal or in a log; losses, learning rate, positions and environment steps a second, logged."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
-        self._since, self._positions, self._steps = 0.0, 0, 0
+        self._since, self._positions, self._steps, self._logged = 0.0, 0, 0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        total = int(trainer.estimated_stepping_batches)
-        self._progress = Progress(total, "updates", "fit", done=trainer.global_step).__enter__()
-        self._since = time.perf_counter()
+        self._progress = Progress(trainer.max_steps, "updates", "fit", done=trainer.global_step)
+        self._since, self._logged = time.perf_counter(), trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        assert self._progress is not None
+        assert isinstance(pl_module, GatoModule) and self._progress is not None
         self._steps += sum(int(rows.step_mask_BT.sum()) for rows in batch)
-        self._positions += sum(pl_module.model.num_positions(rows) for rows in batch)  # type: ignore[operator, union-attr]
-        is_due = trainer.global_step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
-        figures: dict[str, float] = {}
-        if is_due:
-            elapsed = time.perf_counter() - self._since
-            rates = {
-                "speed/positions_per_second": self._positions / elapsed,
-                "speed/env_steps_per_second": self._steps / elapsed,
-            }
-            pl_module.log_dict({**rates, "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]})
-            self._since, self._positions, self._steps = time.perf_counter(), 0, 0
-            figures = {"loss": float(trainer.callback_metrics["train/loss"])}
-        self._progress.update(1, **figures)
+        self._positions += sum(pl_module.model.num_positions(rows) for rows in batch)
+        new = trainer.global_step - self._progress.done
+        shown: dict[str, float] = {}
+        if new and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            now = time.perf_counter()
+            figures = figures_of(trainer, "train")
+            shown = {"loss": figures["train/loss"]}
+            figures["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+            figures["speed/positions_per_second"] = self._positions / (now - self._since)
+            figures["speed/env_steps_per_second"] = self._steps / (now - self._since)
+            record(trainer, figures)
+            self._since, self._positions, self._steps = now, 0, 0
+        self._progress.update(new, **shown)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            figures = figures_of(trainer, "val")
+            record(trainer, figures)
+            log.info("update %d: loss on held-out episodes %.4f", trainer.global_step, figures["val/loss"])
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._progress is not None:
-            self._progress.__exit__(None, None, None)
-
-
-class RunIdentity(Callback):
-    """Keeps the W&B run id in the checkpoint, so that a resumed run goes on in the same W&B run."""
-
-    def __init__(self, wandb_id: str = "") -> None:
-        self.wandb_id = wandb_id
-
-    def state_dict(self) -> dict[str, str]:
-        return {"wandb_id": self.wandb_id}
-
-    @classmethod
-    def stored(cls, checkpoint: Path) -> str:
-        """The W&B run id in a checkpoint, "" if there is none."""
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        return content["callbacks"].get(cls.__name__, {}).get("wandb_id", "")
+            self._progress.__exit__()
+            self._progress = None
 
 
 class RolloutEvaluation(Callback):
@@ -118,18 +89,31 @@ class RolloutEvaluation(Callback):
         suite: Which skills.
         seed: Of the starts; not the one that final scores are published on.
         """
+        if every < 0 or episodes < 1:
+            raise ValueError(f"evaluation: every is {every}, episodes {episodes}; at least 0 and 1 are needed")
         self.every, self.episodes, self.suite, self.seed = every, episodes, suite, seed
+        self._evaluated = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, GatoModule)
+        self._evaluated = trainer.global_step
+        if self.every:
+            # A suite that does not fit the model is an error now, not after many updates.
+            suite_skills(pl_module.model, self.suite)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        if not self.every or trainer.global_step % self.every:
+        assert isinstance(pl_module, GatoModule)
+        step = trainer.global_step
+        if not self.every or step == self._evaluated or step % self.every:
             return
-        from gato.rollout.suite import evaluate_suite
-
-        model = pl_module.model.eval()  # type: ignore[operator, union-attr]
-        results = evaluate_suite(model, suite=self.suite, episodes=self.episodes, seed=self.seed).json()  # type: ignore[arg-type]
-        model.train()
-        figures = {f"rollout/{skill}": task["normalised"] for skill, task in results["tasks"].items()}
-        pl_module.log_dict({**figures, "rollout/mean": results["mean_normalised"]})
-        log.info("update %d: normalised score %.3f", trainer.global_step, results["mean_normalised"])
+        self._evaluated = step
+        pl_module.model.eval()
+        results = evaluate_suite(pl_module.model, self.suite, episodes=self.episodes, seed=self.seed)
+        pl_module.model.train()
+        scores = {f"rollout/{task.skill}": task.normalised for task in results.tasks}
+        scores["rollout/mean"] = results.mean_normalised
+        known = {name: score for name, score in scores.items() if score is not None}
+        record(trainer, known)
+        log.info("update %d: normalised scores %s", step, ", ".join(f"{name} {known[name]:.3f}" for name in known))

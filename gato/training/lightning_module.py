@@ -5,9 +5,11 @@ In: batches of rows, one `specs.Rows` a body. Out: logged losses, and `model`, t
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,11 +17,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from gato.data.module import GatoDataModule
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.specs import Rows
 
 Batch = list[Rows]
+
+log = logging.getLogger("gato")
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -68,22 +73,39 @@ class GatoModule(LightningModule):
         self.warmup_steps, self.final_share = warmup_steps, final_share
         self.precision = precision
         self.model: Gato
+        self.learned: dict[str, float] = {}
+        """Losses of the newest update."""
 
     def setup(self, stage: str) -> None:
         """Build the model once the data module knows its bodies and their statistics."""
         if not hasattr(self, "model"):
-            self.model = Gato(self.network, self.trainer.datamodule.codec)  # type: ignore[attr-defined]
+            assert self.data.codec is not None
+            self.model = Gato(self.network, self.data.codec)
+        log.info("%s parameters, %s", f"{self.model.num_parameters():,}", "bf16" if self.is_bf16 else "fp32")
+
+    @property
+    def data(self) -> GatoDataModule:
+        """The trainer's data module."""
+        found = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(found, GatoDataModule)
+        return found
+
+    @property
+    def is_bf16(self) -> bool:
+        """Whether matrix products are computed in bf16 on this machine."""
+        return self.precision == "bf16" or (
+            self.precision == "auto" and has_fast_bf16(self.trainer.strategy.root_device)
+        )
 
     def _losses(self, batch: Batch, split: str) -> Tensor:
-        device = self.model.device
-        is_bf16 = self.precision == "bf16" or (self.precision == "auto" and has_fast_bf16(device))
-        with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.is_bf16):
             losses = self.model.loss(batch)
         rows = sum(len(part.text_BP) for part in batch)
         named = {f"{split}/loss": losses.total}
         named |= {f"{split}/body/{body}": loss for body, loss in losses.bodies.items()}
         named |= {f"{split}/modality/{modality}": loss for modality, loss in losses.modalities.items()}
-        self.log_dict(named, batch_size=rows, on_step=split == "train", on_epoch=split != "train")
+        is_training = split == "train"
+        self.log_dict(named, batch_size=rows, on_step=is_training, on_epoch=not is_training, logger=False)
         return losses.total
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -109,6 +131,49 @@ class GatoModule(LightningModule):
             betas=(0.9, 0.95),
             fused=True,
         )
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, warmup_cosine(self.warmup_steps, total, self.final_share))
+        schedule = LambdaLR(optimizer, warmup_cosine(self.warmup_steps, self.trainer.max_steps, self.final_share))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """The configuration beats what the checkpoint brought back into optimiser and schedule."""
+        optimizer, schedule = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0].scheduler
+        assert isinstance(schedule, LambdaLR)
+        schedule.base_lrs = [self.learning_rate for _ in optimizer.param_groups]
+        factor = schedule.lr_lambdas[0](schedule.last_epoch)
+        for group, decay in zip(optimizer.param_groups, (self.weight_decay, 0.0), strict=True):
+            group |= {"initial_lr": self.learning_rate, "lr": self.learning_rate * factor, "weight_decay": decay}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What a resumed run must find again, beside Lightning's own."""
+        assert self.data.codec is not None
+        checkpoint["gato"] = {
+            "network": dataclasses.asdict(self.network),
+            "datasets": {cache.dataset.id: cache.dataset.content_hash for cache in self.data.caches},
+            "bodies": {name: body.json() for name, body in self.data.codec.bodies.items()},
+            "losses": {
+                name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("train/")
+            },
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that were learned with another network, other datasets or other tokens."""
+        assert self.data.codec is not None
+        kept = checkpoint["gato"]
+        now = {
+            "network": dataclasses.asdict(self.network),
+            "bodies": {name: body.json() for name, body in self.data.codec.bodies.items()},
+        }
+        if self.trainer.state.fn == "fit":
+            now["datasets"] = {cache.dataset.id: cache.dataset.content_hash for cache in self.data.caches}
+        changed = [
+            f"{part} {name}"
+            for part, values in now.items()
+            for name in sorted({*values, *kept[part]})
+            if values.get(name) != kept[part].get(name)
+        ]
+        if changed:
+            raise ValueError(
+                f"changed since the checkpoint: {', '.join(changed)}; restore them, or begin another run with --out "
+                "or --overwrite"
+            )
+        self.learned = kept["losses"]
