@@ -183,6 +183,20 @@ def test_a_killed_recording_leaves_nothing_broken_and_resumes(minari_root: Path)
     assert data[0].read_bytes() == data[1].read_bytes()
 
 
+def test_ctrl_c_exits_130_and_keeps_finished_blocks(minari_root: Path) -> None:
+    words = ["record", "half-cheetah/run-forward", "--episodes", "640", "--expert", "random"]
+    code = f"import sys, gato.cli; sys.argv = ['gato', *{words}]; sys.exit(gato.cli.main())"
+    process = subprocess.Popen([sys.executable, "-c", code], env=os.environ, stderr=subprocess.PIPE, text=True)
+    staging = minari_root / ".gato-staging"
+    while process.poll() is None and not list(staging.glob("*/block-*[0-9].npz")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert list(staging.glob("*/block-*[0-9].npz")) and list_datasets() == ()
+
+
 def test_a_damaged_block_is_recorded_again(
     minari_root: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ from gato.specs import Episode
 
 log = logging.getLogger("gato")
 
-REFERENCE_EPISODES = 16
+REFERENCE_EPISODES = 10
 """Episodes of a random actor, and of the expert where none was recorded without noise, for the reference scores."""
 
 HDF5_OVERHEAD = 1.5
