@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 
 import gymnasium
+import mujoco
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
@@ -20,6 +21,12 @@ from gato.skills.spaces import unflatten_action
 
 OFFSCREEN = ("egl", "osmesa")
 """Tried in this order: the graphics card first, then software (Debian's libosmesa6)."""
+
+FIRST_BODY = 1
+"""MuJoCo's number of the torso, or whatever hangs on the world first."""
+
+CAMERA = {"distance": 4.0, "elevation": -20.0}
+"""m and degrees, where the environment states nothing."""
 
 PROBE_SECONDS = 60
 """A driver that takes longer than this to open a window is no use for video."""
@@ -64,6 +71,7 @@ def frames(
     size = {"width": width, "height": height} if is_mujoco else {}
     env = make_env(env_spec, render_mode="rgb_array", **size)
     try:
+        _follow_body(env)
         env.reset(seed=seed)
         yield _picture(env)
         for step, action_A in enumerate(actions_TA, start=1):
@@ -72,6 +80,18 @@ def frames(
                 yield _picture(env)
     finally:
         env.close()
+
+
+def _follow_body(env: gymnasium.Env) -> None:
+    """Gymnasium 1.4 draws a MuJoCo body from where it started; the camera goes with it instead, unless told to stay."""
+    renderer = getattr(getattr(env.unwrapped, "simulation", env.unwrapped), "mujoco_renderer", None)
+    stated = getattr(renderer, "default_cam_config", None) or {}
+    if renderer is None or stated.get("trackbodyid") == 0:
+        return
+    follow = {"type": mujoco.mjtCamera.mjCAMERA_TRACKING, "trackbodyid": FIRST_BODY}
+    renderer.default_cam_config = {**CAMERA, **stated, **follow}
+    # None leaves the camera as configured; every number makes it a fixed or a free one.
+    renderer.camera_id = None
 
 
 def _picture(env: gymnasium.Env) -> np.ndarray:
