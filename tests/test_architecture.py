@@ -32,6 +32,7 @@ def room(floor: int, *homes: str) -> Room:
 ROOMS = {
     "specs": room(0),
     "runs": room(1),
+    "stages": room(2),
     "usage": room(1),
     "skills": room(1, "gymnasium", "mujoco"),
     "tokens": room(1, "tokenizers"),

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gato.runs import find_artifact, read_json
+from gato.stages import STAGES
 
 RESULTS = "results.json"
-STAGES = "logs/stages.json"
-"""What each stage of a demo took, beside its results."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def read_sources(results: str | Path) -> Sources:
         folder=folder,
         model=model,
         card=read_json(model / "card.json") if model else {},
-        stages={name: stage for name, stage in done.items() if "seconds" in stage},
+        stages={name: stage for name, stage in done.items() if "content_hash" in stage},
         metrics=_metrics(model) if model else (),
     )
 
