@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from gato.model.gato import Gato
 from gato.sequences import Layout
 from gato.specs import BodySpec, Element, Windows
 from gato.tokens.codec import Codec
+from gato.tokens.text import TextCodec
 
 CART = BodySpec("cart", (Element("place"), Element("speed")), (Element("push", low=-1, high=1),))
 """Two numbers in, one out: with everything of a side in one position, two positions a step."""
@@ -30,9 +31,14 @@ PAPER = {"embedding": "free", "head": "free", "layout": Layout(group_size=1, sep
 """The paper's own layout, embedding and head."""
 
 
+@cache
+def _bundled_text() -> TextCodec:
+    return TextCodec.load()
+
+
 def make_codec(*specs: BodySpec) -> Codec:
     """Knows CART and ARM, or `specs`, with mean 0 and deviation 1."""
-    codec = Codec()
+    codec = Codec(_bundled_text())
     for spec in specs or (CART, ARM):
         codec.add_body(spec, np.zeros(len(spec.observation)), np.ones(len(spec.observation)))
     return codec
@@ -47,15 +53,7 @@ def make_model(config: ModelConfig | None = None, *specs: BodySpec, seed: int = 
             block.attention.qkv.weight.mul_(4)
             block.attention.out.weight.mul_(8)
             block.down.weight.mul_(8)
-        for body in model.bodies.values():
-            if body.head.read is not None:
-                body.head.read.weight.mul_(4)
     return model.eval()
-
-
-def make_layout(layout: Layout, **changes: int) -> Layout:
-    """The same layout with some fields changed."""
-    return replace(layout, **changes)
 
 
 def draw(elements: tuple[Element, ...], shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The trunk is a Llama: parity with transformers on random weights, sizes, cache, refusal of checkpoints that do not fit."""
+"""The trunk is a Llama: parity with transformers on random weights, sizes, cache, checkpoints that do not fit."""
 
 from __future__ import annotations
 
