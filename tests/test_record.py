@@ -107,7 +107,9 @@ def test_an_experts_action_outside_the_box_is_clipped_and_counted(
     assert "outside the box; clipped" in caplog.text
 
 
-@pytest.mark.parametrize(("env", "name"), [("CartPole-v1", "cart-pole"), ("Pendulum-v1", "pendulum")])
+@pytest.mark.parametrize(
+    ("env", "name"), [("CartPole-v1", "cart-pole"), ("Pendulum-v1", "pendulum"), ("Hopper-v5", "hopper")]
+)
 def test_any_gymnasium_environment_is_recorded_and_replays(minari_root: Path, env: str, name: str) -> None:
     dataset_id = record_skill(Recording(env, episodes=3, expert="random"))
     assert dataset_id == f"gato/{name}/random-v0"
