@@ -355,7 +355,7 @@ def evaluate(
     return evaluate_model(model, wishes, conditions, out=out, overwrite=overwrite).json()
 
 
-def report(results: str, *, out: str = "") -> Path:
+def report(results: str, *, out: str = "", picture: str = "") -> Path:
     """Write one page (report.html) from the JSON of `gato eval`.
 
     Example:
@@ -364,16 +364,24 @@ def report(results: str, *, out: str = "") -> Path:
     Args:
         results: Folder with results.json, or that file.
         out: Page to write; by default report.html beside the results.
+        picture: Also write the prompt matrix there, as a PNG.
     """
     from gato.report import write_report
 
-    return write_report(results, out=out)
+    return write_report(results, out=out, picture=picture)
 
 
 def demo(
-    *, out: str = "workspace/demo", seed: int = 0, from_scratch: bool = False, overwrite: bool = False
+    *,
+    out: str = "workspace/demo",
+    seed: int = 0,
+    from_scratch: bool = False,
+    overwrite: bool = False,
+    size: Literal["full", "miniature"] = "full",
 ) -> dict[str, Any]:
     """The whole path in minutes on a CPU: experts, datasets, one transformer, prompted rollouts, a report.
+
+    Started again, it keeps finished stages and goes on with the one that was interrupted.
 
     Example:
         gato demo --out workspace/demo
@@ -383,7 +391,8 @@ def demo(
         seed: Of recording, training and evaluation.
         from_scratch: Train the experts too.
         overwrite: Replace an earlier demo.
+        size: The miniature walks the path in seconds and learns nothing.
     """
     from gato.demo import demo as run_demo
 
-    return run_demo(out=out, seed=seed, from_scratch=from_scratch, overwrite=overwrite)
+    return run_demo(out=out, seed=seed, from_scratch=from_scratch, overwrite=overwrite, size=size)

@@ -2,12 +2,13 @@
 
 In: an output folder and what made it. Out: a folder that says where it came from and can be walked back to its inputs.
 
-A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `logs/`, `checkpoints/`,
+A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`, `logs/`, `checkpoints/`,
 `lightning_logs/`, `wandb/`, `*.log` and hidden files are not, since they hold times. Put what varies there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -27,8 +28,10 @@ from typing import Any, Literal
 
 PROVENANCE = "provenance.json"
 MARKER = ".gato-run"
-NOT_CONTENT = {PROVENANCE, "logs", "checkpoints", "lightning_logs", "wandb", "__pycache__"}
+NOT_CONTENT = {PROVENANCE, "report.html", "logs", "checkpoints", "lightning_logs", "wandb", "__pycache__"}
 PACKAGES = ("torch", "lightning", "gymnasium", "mujoco", "minari", "numpy", "tokenizers", "transformers", "safetensors")
+TIMED, TIMINGS = "results.json", {"steps_per_second"}
+"""A file of results, and its keys that differ from run to run: not content."""
 BAR_SECONDS = 0.1
 """Between redraws of the bar: a person reads no faster."""
 LINE_SECONDS = 30.0
@@ -126,17 +129,29 @@ def _content_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def _digest(file: Path) -> bytes:
+    if file.name == TIMED:
+        with contextlib.suppress(ValueError):
+            untimed = json.loads(
+                file.read_bytes(), object_hook=lambda found: {key: found[key] for key in found if key not in TIMINGS}
+            )
+            return hashlib.sha256(json.dumps(untimed).encode()).digest()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
 def content_hash(path: str | Path) -> str:
-    """SHA-256 (16 hexadecimal digits) of a file, or of a folder's counted files by sorted relative name and bytes."""
+    """SHA-256 (16 hexadecimal digits) of a file, or of a folder's counted files by sorted relative name and bytes.
+
+    The speeds in a results.json are left out: they differ from run to run.
+    """
     root = Path(path)
     if not root.exists():
         raise FileNotFoundError(f"{root}: nothing there to hash")
     total = hashlib.sha256()
     for file in [root] if root.is_file() else _content_files(root):
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").digest()
         name = "" if root.is_file() else file.relative_to(root).as_posix()
-        total.update(name.encode() + b"\0" + digest)
+        total.update(name.encode() + b"\0" + _digest(file))
     return total.hexdigest()[:16]
 
 
@@ -174,7 +189,7 @@ def write_provenance(
     """Write `provenance.json` last of all into `folder`; returns it.
 
     `command` makes the folder again when typed. `inputs`: name -> {"path" or "id", "hash"}; an id is a Minari dataset's
-    or `shipped:<skill>`, a hash is `content_hash` of the input. Paths of neighbours are kept relative to `folder`, so that
+    or `shipped:<skill>`, a hash is `content_hash` of the input. Paths of neighbours are kept relative to `folder`:
     a workspace may be moved as a whole.
     """
     place = Path(folder)
@@ -238,17 +253,22 @@ def minari_root() -> Path:
 
 
 def find_artifact(name: str | Path, *, beside: Path | None = None) -> Path | None:
-    """The place of a path, a Minari dataset id, or `shipped:<skill>`; None where nothing is."""
+    """The place of a path, a Minari dataset id, or `shipped:<skill>`; None where nothing is.
+
+    `beside`: the folder of who names it. Its relative paths lead from there, and `datasets/` next to it, as in a demo,
+    comes before Minari's own root.
+    """
     text = str(name)
     if text.startswith("shipped:"):
         candidates = [Path(__file__).parent / "experts" / "shipped" / text.removeprefix("shipped:")]
     else:
-        candidates = [*([beside / text] if beside else []), Path(text), minari_root() / text]
+        near = [beside / text, beside / "datasets" / text, beside.parent / "datasets" / text] if beside else []
+        candidates = [*near, Path(text), minari_root() / text]
     return next((path for path in candidates if path.exists()), None)
 
 
 def _home(place: Path, seen: frozenset[Path]) -> Path | None:
-    """The folder whose provenance speaks for `place`: itself, or the one it lies in (a report's file, a run's `best`)."""
+    """The folder whose provenance speaks for `place`: itself, or the one it lies in (a run's `best`)."""
     return next(
         (folder for folder in (place, place.parent) if (folder / PROVENANCE).is_file() and folder not in seen), None
     )

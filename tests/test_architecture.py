@@ -40,7 +40,7 @@ ROOMS = {
     "sequences": room(2),
     "data": room(3, "minari", "h5py", "lightning"),
     "model": room(3),
-    "rollout": room(4, "imageio"),
+    "rollout": room(4, "imageio", "PIL"),
     "recording": room(5, "yaml"),
     "training": room(5, "jsonargparse", "yaml"),
     "language": room(6, "transformers"),

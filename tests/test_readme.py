@@ -26,7 +26,7 @@ MINIATURE = (
     (r"--video \d+", "--video 0"),
     (r"(gato (?:fit|validate|test) .*)", r"\1 --trainer.max_steps 2 --data.batch_size 8 --trainer.limit_val_batches 1"),
     (r"(gato eval .*)", r"\1 --steps 20"),
-    (r"(gato demo.*)", r"\1 --miniature"),
+    (r"(gato demo.*)", r"\1 --size miniature"),
 )
 """Pattern, replacement: the same commands on less."""
 COMMAND_SECONDS = 120

@@ -150,6 +150,13 @@ def test_lineage_marks_what_changed_since_and_what_is_missing(tmp_path: Path) ->
     assert {one.name: one.status for one in found.inputs} == {"first": "changed", "second": "ok", "third": "missing"}
 
 
+def test_lineage_finds_the_datasets_of_a_demo_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "elsewhere"))
+    dataset_hash = make_artifact(tmp_path / "demo/datasets/gato/hopper-v0", "data")
+    make_artifact(tmp_path / "demo/model", "model", data={"id": "gato/hopper-v0", "hash": dataset_hash})
+    assert [one.status for one in runs.lineage(tmp_path / "demo/model").inputs] == ["ok"]
+
+
 def test_lineage_of_a_file_or_a_runs_subfolder_is_that_of_its_run(tmp_path: Path) -> None:
     make_artifact(tmp_path / "run", "text")
     (tmp_path / "run/best").mkdir()
