@@ -38,7 +38,7 @@ MOST_STEPS = 1_000_000
 def record_recipe(
     path_or_name: str | Path, *, resume: bool = False, overwrite: bool = False, experts: Path | None = None
 ) -> tuple[str, ...]:
-    """Record every dataset of a recipe; their ids. `experts`: a folder of <body>/<skill> to use instead of the shipped."""
+    """Record every dataset of a recipe; their ids. `experts`: a folder of <body>/<skill> instead of the shipped."""
     recordings = load_recipe(path_or_name)
     if experts is not None:
         folder = str(experts / "{skill}")
