@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gato.model.config import PRESETS, TrunkConfig
-from gato.model.trunk import Cache, Place, Trunk, load_llama
+from gato.model.trunk import Cache, Place, Trunk, attend, load_llama
 
 CONFIG = TrunkConfig(width=64, layers=3, heads=4, hidden=96)
 GROUPED = TrunkConfig(width=64, layers=2, heads=8, hidden=80, key_value_heads=2, rope_theta=500.0, norm_eps=1e-3)
@@ -114,6 +114,24 @@ def test_paper_sizes(size, layers, width, heads, paper):
         assert count == pytest.approx(paper, rel=0.03)
     else:
         assert count < paper < 1.08 * (count + 33_024 * width)
+
+
+def test_attention_multiplied_out_for_bf16_training_equals_the_fused_one():
+    torch.manual_seed(0)
+    parts = torch.randn(3, 2, 4, 9, 16)
+    visible = torch.ones(9, 9).tril().bool().repeat(2, 1, 1)
+    visible[0, :, 3] = False
+    visible |= torch.eye(9).bool()
+    exact = attend(*parts, visible)
+    low = parts.bfloat16().requires_grad_()
+    ours = attend(*low, visible)
+    with torch.no_grad():
+        fused = attend(*low, visible)
+    assert ours.dtype == torch.bfloat16
+    assert (ours - exact).abs().max() < 0.03
+    assert (ours - fused).abs().max() < 0.03
+    ours.sum().backward()
+    assert torch.isfinite(low.grad).all()
 
 
 def test_bf16_keeps_positions_apart():
