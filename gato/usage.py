@@ -6,7 +6,9 @@ In: an error of jsonargparse, the parser that raised it. Out: a `UsageError` tha
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
+from importlib import import_module
 
 from gato.specs import near_match
 
@@ -29,6 +31,9 @@ def _explain(message: str, parser: argparse.ArgumentParser) -> str:
     if found := re.match(r"(?:Group '(\S+)' does not accept option|Option) '(\S+?)'", message):
         key = f"{found[1]}.{found[2]}" if found[1] else found[2]
         return f"no key {key!r} in the config; {_near(key, keys)}"
+    if found := re.search(r"given class_path '(\S+)\.(\w+)':\s+Option '(\S+?)' is not accepted", message):
+        record = getattr(import_module(found[1]), found[2])
+        return f"no key {found[3]!r} in an entry; {near_match(found[3], inspect.signature(record).parameters)}"
     if (key := re.match(r'Parser key "(\S+?)"', message)) and (got := re.search(r"(?:Given|Got) value: (.*)", message)):
         expected = re.findall(r"Expected an? (.+?)(?:\. Got value.*)?$", message, re.MULTILINE)
         allowed = re.sub(r"<class '(\w+)'>|typing\.Literal", r"\1", ", ".join(dict.fromkeys(expected)))

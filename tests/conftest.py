@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import toys
 
 
 @pytest.fixture
@@ -15,3 +16,23 @@ def minari_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(root))
     monkeypatch.setenv("GATO_CACHE", str(tmp_path / "cache"))
     return root
+
+
+@pytest.fixture(scope="session")
+def recorded_toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the datasets of `toys`, their caches and a config of a tiny run; not to be changed."""
+    root = tmp_path_factory.mktemp("toys")
+    (root / "minari").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(root / "minari"))
+        toys.record_toys()
+    (root / "toy.yaml").write_text(toys.CONFIG)
+    return root
+
+
+@pytest.fixture
+def toy_config(recorded_toys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The config of a tiny run, whose datasets are found."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(recorded_toys / "minari"))
+    monkeypatch.setenv("GATO_CACHE", str(recorded_toys / "cache"))
+    return recorded_toys / "toy.yaml"

@@ -17,6 +17,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.loggers import WandbLogger
 
 from gato.runs import write_atomic
 
@@ -118,6 +119,12 @@ class RunIdentity(Callback):
 
     def __init__(self, wandb_id: str = "") -> None:
         self.wandb_id = wandb_id
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                # Another run in this process would be written into this one.
+                logger.experiment.finish()
 
     def state_dict(self) -> dict[str, str]:
         return {"wandb_id": self.wandb_id}

@@ -202,20 +202,23 @@ def main(arguments: list[str]) -> str | Path | dict[str, Any]:
     if {"-h", "--help"} & set(rest):
         return HELP.format(verb=verb, purpose=PURPOSES[verb], example=EXAMPLES[verb])
     with _quiet_libraries():
-        cli = type("GatoCLI", (GatoCLI,), {"verb": verb})(
-            GatoModule,
-            GatoDataModule,
-            args=_with_own_config(verb, _plain_words(rest)),
-            run=False,
-            seed_everything_default=0,
-            save_config_callback=KeepConfig,
-            auto_configure_optimizers=False,
-            parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "default_env": True},
-            trainer_defaults=TRAINER_DEFAULTS,
-        )
-        if verb == "fit":
-            return fit(cli, command=shlex.join(["gato", *arguments]))
-        return measure(cli)
+        cli = make_cli(verb, rest)
+        return fit(cli, command=shlex.join(["gato", *arguments])) if verb == "fit" else measure(cli)
+
+
+def make_cli(verb: str, words: list[str]) -> GatoCLI:
+    """Parse the words of a command and build model, data and trainer; nothing is read or trained yet."""
+    return type("GatoCLI", (GatoCLI,), {"verb": verb})(
+        GatoModule,
+        GatoDataModule,
+        args=_with_own_config(verb, _plain_words(words)),
+        run=False,
+        seed_everything_default=0,
+        save_config_callback=KeepConfig,
+        auto_configure_optimizers=False,
+        parser_kwargs={"prog": f"gato {verb}", "exit_on_error": False, "allow_abbrev": False, "default_env": True},
+        trainer_defaults=TRAINER_DEFAULTS,
+    )
 
 
 @contextmanager
