@@ -24,6 +24,8 @@ from gato.runs import content_hash, open_run, write_json, write_provenance
 
 RESULTS = "results.json"
 DEFAULT_SUITE = "demo"
+ABLATION_EPISODES, ABLATION_STEPS = 16, 500
+"""At most, a skill and arm: five arms are compared with one another, not with published scores."""
 VIDEO_FOLDER = "workspace/eval"
 """Where videos go when no folder is named."""
 
@@ -140,7 +142,12 @@ def _measure(
         rollouts |= {body: (*rollouts.get(body, ()), *own) for body, own in asked.items()}
     if wishes.ablate:
         skills = suite_skills(model, suite, wishes.bodies)
-        arms = ablate(model, skills, conditions)
+        fewer = dataclasses.replace(
+            conditions,
+            episodes=min(conditions.episodes, ABLATION_EPISODES),
+            steps=min(conditions.steps, ABLATION_STEPS),
+        )
+        arms = ablate(model, skills, fewer)
         extra["ablation"] = {arm: {body: one.json() for body, one in own.items()} for arm, own in arms.items()}
         extra["switching"] = {
             body: switching(model, own, conditions).json()

@@ -1,0 +1,91 @@
+"""What the words are worth, and new words while the body moves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from making import make_model
+
+from gato.model.config import ModelConfig
+from gato.model.gato import Gato
+from gato.rollout import switching as switching_module
+from gato.rollout.ablation import ARMS, _arm, _Case, _cases, ablate
+from gato.rollout.prompted import Conditions, Request, Rollout
+from gato.rollout.switching import _Trial, _trial, switching
+from gato.skills.bodies import BODIES
+from gato.skills.evaluate import Outcome
+from gato.skills.table import get_skill, skills_of
+
+FORWARD, BACKWARD = skills_of("half-cheetah")
+DT = BODIES["half-cheetah"].dt
+
+
+@pytest.fixture(scope="module")
+def model() -> Gato:
+    return make_model(ModelConfig(size="nano"), BODIES["half-cheetah"].spec, BODIES["inverted-pendulum"].spec)
+
+
+def rollout(speed_T: np.ndarray, *, step: int = 0, fell: bool = False, pitch_T: np.ndarray | None = None) -> Rollout:
+    pitch_T = np.zeros_like(speed_T) if pitch_T is None else pitch_T
+    readings = {"forward_speed": speed_T, "pitch": pitch_T, "height": np.ones_like(speed_T)}
+    outcome = Outcome(0, float(speed_T.sum()), len(speed_T), fell, readings)
+    return Rollout(Request("", FORWARD.id, 0, switch=(step, "run backward")), outcome, np.zeros((len(speed_T), 6)))
+
+
+def test_each_arm_says_something_else_about_the_same_starts() -> None:
+    cases = {arm: _cases(arm, (FORWARD, BACKWARD), Conditions(3, 1)) for arm in ARMS}
+    seeds = [100_003, 100_004, 100_005] * 2
+    assert all([case.request.seed for case in cases[arm]] == seeds for arm in ARMS)
+    assert all([case.wanted for case in cases[arm]] == [FORWARD] * 3 + [BACKWARD] * 3 for arm in ARMS)
+    said = {arm: [case.request.prompt for case in cases[arm]] for arm in ARMS}
+    assert said["correct"] == ["run forward"] * 3 + ["run backward"] * 3
+    assert said["wrong"] == ["run backward"] * 3 + ["run forward"] * 3
+    assert said["empty"] == [""] * 6
+    assert set(said["paraphrase"][:3]) <= set(FORWARD.phrases("test"))
+    assert not set(said["paraphrase"]) & set(FORWARD.phrases("train")) and len(set(said["paraphrase"])) == 6
+    assert not {"run forward", "run backward"} & set(said["typo"])
+
+
+def test_a_wrong_prompt_that_is_obeyed_is_no_success() -> None:
+    case = _Case(FORWARD, BACKWARD, Request("run backward", FORWARD.id, 0))
+    arm = _arm([case, case], [rollout(np.full(5, -3.0)), rollout(np.full(5, 5.0))])
+    assert (arm.success, arm.obeyed, arm.return_.mean) == (0.5, 0.5, 5.0)
+    nothing_said = _arm([_Case(FORWARD, None, case.request)], [rollout(np.full(5, 5.0))])
+    assert (nothing_said.success, nothing_said.obeyed) == (1.0, None)
+
+
+def test_every_arm_has_every_body_with_a_choice(model: Gato) -> None:
+    skills = (FORWARD, BACKWARD, get_skill("inverted-pendulum/balance"))
+    table = ablate(model, skills, Conditions(1, 0, 3, is_shown=False))
+    assert {arm: list(own) for arm, own in table.items()} == {arm: ["half-cheetah"] for arm in ARMS}
+    assert set(table["wrong"]["half-cheetah"].json()) == {"success", "return", "obeyed"}
+
+
+def test_a_switch_counts_from_when_the_moving_average_meets_the_rule() -> None:
+    """Half a second is 10 steps: 8 steps of +5 and -3 from step 20; after n new steps the mean passes -2.5 at n=10."""
+    speed_T = np.concatenate([np.full(20, 5.0), np.full(80, -3.0)])
+    assert _trial(BACKWARD, rollout(speed_T, step=20), DT) == _Trial(False, 10 * DT)
+
+
+def test_a_body_that_gets_there_too_late_or_never_has_not_obeyed() -> None:
+    late_T = np.concatenate([np.full(20, 5.0), np.zeros(60), np.full(40, -3.0)])
+    assert _trial(BACKWARD, rollout(late_T, step=20), DT) == _Trial(False, None)
+
+
+def test_a_fall_within_three_seconds_is_no_obedience_and_a_later_one_does_not_count() -> None:
+    speed_T = np.full(60, -3.0)
+    assert _trial(BACKWARD, rollout(speed_T, step=20, fell=True), DT) == _Trial(True, None)
+    assert _trial(BACKWARD, rollout(np.full(90, -3.0), step=20, fell=True), DT) == _Trial(False, DT)
+    upside_down_T = np.where(np.arange(100) > 40, 2.0, 0.0)
+    assert _trial(BACKWARD, rollout(np.full(100, -3.0), step=20, pitch_T=upside_down_T), DT) == _Trial(True, None)
+
+
+def test_switching_is_repeatable_and_needs_two_skills(model: Gato, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switching_module, "EARLIEST", 2 * DT)
+    monkeypatch.setattr(switching_module, "LATEST", 4 * DT)
+    monkeypatch.setattr(switching_module, "REACTION", 4 * DT)
+    found = [switching(model, (FORWARD, BACKWARD), Conditions(3, 0, is_shown=False)) for _ in range(2)]
+    assert found[0] == found[1]
+    assert set(found[0].json()) == {"rate", "falls", "median_seconds", "trials"} and found[0].trials == 3
+    with pytest.raises(ValueError, match="nothing to switch to"):
+        switching(model, skills_of("inverted-pendulum"), Conditions(1))

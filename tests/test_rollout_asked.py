@@ -1,0 +1,83 @@
+"""Any words: one prompt, or a file of them, whose bad lines are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from making import make_model
+
+from gato.model.config import ModelConfig
+from gato.model.gato import Gato
+from gato.rollout.asked import HEADER, Question, ask, question_of, read_questions
+from gato.rollout.prompted import Conditions
+from gato.skills.bodies import BODIES
+
+
+@pytest.fixture(scope="module")
+def model() -> Gato:
+    return make_model(ModelConfig(size="nano"), BODIES["half-cheetah"].spec, BODIES["inverted-pendulum"].spec)
+
+
+def test_answers_come_in_the_order_of_the_questions_with_every_reading(model: Gato) -> None:
+    questions = (
+        Question("half-cheetah", "go", "half-cheetah/run-forward"),
+        Question("inverted-pendulum", "", None),
+        Question("half-cheetah", "do not go", "half-cheetah/run-backward"),
+    )
+    answers, rollouts = ask(model, questions, Conditions(2, 0, 4, is_shown=False))
+    assert [answer.question for answer in answers] == list(questions)
+    assert {body: len(own) for body, own in rollouts.items()} == {"half-cheetah": 4, "inverted-pendulum": 2}
+    first, unknown = answers[0].json(), answers[1].json()
+    assert list(first) == ["body", "prompt", "skill", "success", "measured", "behaviours", "return"]
+    assert set(first["measured"]) == {"forward_speed", "pitch", "height"}
+    assert set(first["behaviours"]) == {"half-cheetah/run-forward", "half-cheetah/run-backward"}
+    assert first["success"] == first["behaviours"]["half-cheetah/run-forward"]
+    assert (unknown["skill"], unknown["success"], unknown["return"]) == (None, None, None)
+
+
+def test_a_known_phrase_means_its_skill_whatever_its_case(model: Gato) -> None:
+    assert question_of(model, "half-cheetah", "Please run backward").skill == "half-cheetah/run-backward"
+    assert question_of(model, "half-cheetah", "sing me a song").skill is None
+
+
+def test_a_file_may_have_a_header_blank_lines_short_names_and_empty_prompts(model: Gato, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.tsv"
+    lines = [
+        "\ufeff" + HEADER,
+        "",
+        "half-cheetah\tgo on\thalf-cheetah/run-forward",
+        "half-cheetah\t\trun-backward",
+        "",
+    ]
+    path.write_text("\r\n".join(lines))
+    assert read_questions(path, model) == (
+        Question("half-cheetah", "go on", "half-cheetah/run-forward"),
+        Question("half-cheetah", "", "half-cheetah/run-backward"),
+    )
+
+
+def test_every_bad_line_is_named(model: Gato, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.tsv"
+    path.write_text(
+        "half-cheetah run\nhalf-cheeta\trun\trun-forward\nhalf-cheetah\trun\trun-forwrd\n"
+        "half-cheetah\trun\thopper/hop-forward\nhopper\thop\thop-forward\n"
+    )
+    with pytest.raises(ValueError) as caught:
+        read_questions(path, model)
+    told = str(caught.value)
+    assert "line 1: got 1 field(s), need body<TAB>prompt<TAB>skill" in told
+    assert 'line 2: unknown body "half-cheeta"; did you mean "half-cheetah"?' in told
+    assert 'line 3: unknown skill "half-cheetah/run-forwrd"; did you mean "half-cheetah/run-forward"?' in told
+    assert "line 4: hopper/hop-forward is no skill of half-cheetah" in told
+    assert 'line 5: the model knows no body "hopper"' in told
+
+
+def test_a_file_without_prompts_or_text_is_refused(model: Gato, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.tsv"
+    path.write_text(HEADER + "\n")
+    with pytest.raises(ValueError, match="holds no prompts"):
+        read_questions(path, model)
+    path.write_bytes(b"half-cheetah\t\xff\xfe\t")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        read_questions(path, model)
