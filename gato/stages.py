@@ -64,14 +64,14 @@ class Journal:
         if before["settings"] != settings:
             changed = [key for key in settings if before["settings"].get(key) != settings[key]]
             raise FileExistsError(
-                f"the {stage.name} in {self.folder} were made from other {' and '.join(changed)}; "
+                f"{self.folder} holds a stage made in another way ({stage.name}: other {', '.join(changed)}); "
                 "pass --overwrite to make all anew, or another --out"
             )
         if "content_hash" in before:
             if before["content_hash"] == _hash(stage.products):
                 log.info("%s: kept, made before in %.0f s", stage.name, before["seconds"])
                 return
-            log.warning("%s: not as they were left; made again", stage.name)
+            log.warning("%s: not as it was left; made again", stage.name)
             before["seconds"] = 0.0
         self._make(stage, settings, before["seconds"])
 

@@ -118,7 +118,7 @@ def ablation(arms: Mapping[str, Mapping[str, Any]]) -> Figure:
     bodies = list(dict.fromkeys(body for figures in arms.values() for body in figures))
     width = 0.8 / max(len(bodies), 1)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+        figure = Figure(figsize=(4.8, 3.2), layout="constrained")
         axes = figure.subplots()
         for index, body in enumerate(bodies):
             places = [place + (index - (len(bodies) - 1) / 2) * width for place in range(len(arms))]

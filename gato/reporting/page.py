@@ -40,7 +40,8 @@ th, td { text-align: right; padding: .45rem .6rem; border-bottom: 1px solid var(
   vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
 tbody th { color: var(--ink); font-weight: 400; }
-.text { text-align: left; }
+.text { text-align: left; white-space: normal; min-width: 7.5rem; }
+summary { cursor: pointer; }
 .interval { color: var(--soft); font-size: .85em; }
 .bar { display: block; height: 4px; margin-top: .25rem; border-radius: 2px; background: var(--accent); }
 .lineage, .lineage ul { padding-left: 1.1rem; }

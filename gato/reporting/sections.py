@@ -6,6 +6,7 @@ In: `Sources`. Out: HTML.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -159,10 +160,10 @@ def matrices(sources: Sources) -> str:
 
 def ablation(sources: Sources) -> str:
     """The same skills, asked for in other ways."""
-    arms = sources.results.get("ablation")
-    if not arms:
-        return ""
+    arms = sources.results.get("ablation", {})
     bodies = list(dict.fromkeys(body for figures in arms.values() for body in figures))
+    if not bodies:
+        return ""
     rows = [
         [f"<b>{arm}</b>: {ARMS.get(arm, '')}", *(_arm(figures.get(body)) for body in bodies)]
         for arm, figures in arms.items()
@@ -250,8 +251,11 @@ def where_from(sources: Sources) -> str:
         "By content hashes, from the model back to the experts; <code>gato info</code> walks it again and marks what "
         "has changed since."
     )
-    walk = _artifact(lineage(sources.model, name="model"))
-    return section("Where it comes from", words, f'<ul class="lineage">{walk}</ul>')
+    model = lineage(sources.model, name="model")
+    inner = "".join(map(_artifact, model.inputs))
+    datasets = f"<details><summary>{len(model.inputs)} datasets and their experts</summary><ul>{inner}</ul></details>"
+    walk = f'<ul class="lineage">{_artifact(dataclasses.replace(model, inputs=()))}</ul>'
+    return section("Where it comes from", words, f'{walk}<div class="lineage">{datasets}</div>')
 
 
 def _artifact(artifact: Artifact) -> str:
