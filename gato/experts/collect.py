@@ -180,14 +180,16 @@ class Collector:
         return failed_B
 
     def _begin(self, ids: np.ndarray) -> np.ndarray:
-        """Begin episodes: as the environment does, or, for a share of them, in a state an earlier expert visited."""
+        """Begin episodes: as the environment does, or, in a share of the rows, in a state an earlier expert visited.
+
+        A share of the rows, not of the episodes: where taking over fails it fails at once, and such episodes would be
+        half of all and a fiftieth of the steps.
+        """
         seeds = self.rng.integers(MAX_SEED, size=len(ids)).tolist()
         observations_BO = self.stepper.reset(ids, seeds)
-        if self.starts is None:
-            return observations_BO
-        chosen = np.flatnonzero(self.rng.random(len(ids)) < self.start_share)
-        if len(chosen):
-            rows = self.rng.integers(len(self.starts.qpos_NQ), size=len(chosen))
+        chosen = ids < self.start_share * self.stepper.num_envs
+        if self.starts is not None and chosen.any():
+            rows = self.rng.integers(len(self.starts.qpos_NQ), size=int(chosen.sum()))
             place = self.starts.qpos_NQ[rows], self.starts.qvel_NV[rows]
             observations_BO[chosen] = self.stepper.set_state(ids[chosen], *place)
         return observations_BO
@@ -225,7 +227,11 @@ def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
 def gather_starts(
     policies: Sequence[Policy], *, seed: int, num_envs: int = 64, num_steps: int = 500, every: int = 10
 ) -> StartStates:
-    """States of a body that `policies` visit, early ones and settled ones alike, for `Collector` to begin in."""
+    """States of a body that `policies` visit, early ones and settled ones alike, for `Collector` to begin in.
+
+    Each comes twice, the second time with its velocities reversed: a film played backwards shows a body that hops or
+    walks the other way, which exploration finds much later by itself.
+    """
     rng, gathered = np.random.default_rng([seed, 2]), []
     ids = np.arange(num_envs)
     for policy in policies:
@@ -243,4 +249,5 @@ def gather_starts(
                 seeds = rng.integers(MAX_SEED, size=int(ended_B.sum())).tolist()
                 observations_BO[ended_B] = stepper.reset(ids[ended_B], seeds)
     qpos, qvel = zip(*gathered, strict=True)
-    return StartStates(np.concatenate(qpos), np.concatenate(qvel))
+    qpos_NQ, qvel_NV = np.concatenate(qpos), np.concatenate(qvel)
+    return StartStates(np.concatenate([qpos_NQ, qpos_NQ]), np.concatenate([qvel_NV, -qvel_NV]))

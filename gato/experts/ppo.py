@@ -51,9 +51,9 @@ class PPOConfig:
     minimal_std: float = 0.0
     """Exploration noise never falls below this; a floor makes gaits that forgive disturbed actions."""
     start_states: tuple[str, ...] = ()
-    """Experts (skill ids or folders) of the same body in whose states a share of the episodes begins."""
+    """Experts (skill ids or folders) of the same body in whose states a share of the rows begins."""
     start_share: float = 0.3
-    """That share."""
+    """That share of the environments begins every episode there."""
     init_from: str = ""
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
 

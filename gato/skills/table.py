@@ -90,7 +90,7 @@ _TABLE = (
         body="half-cheetah",
         is_standard=False,
         reward=(
-            Term("backward_speed", 1.0, limit=5.0),
+            Term("backward_speed", 1.0, limit=4.0),
             Term("control_cost", -0.1),
             Term("pitch_cost", -0.5, limit=4.0),
         ),
@@ -111,7 +111,7 @@ _TABLE = (
         id="hopper/hop-backward",
         body="hopper",
         is_standard=False,
-        reward=(Term("backward_speed", 2.0, limit=1.5), Term("control_cost", -1e-3)),
+        reward=(Term("backward_speed", 2.0, limit=1.5), Term("alive", 0.25), Term("control_cost", -1e-3)),
         prompt="hop backward",
         rule=(Condition("forward_speed", "mean", high=-0.5),),
         reading="forward_speed",
