@@ -108,6 +108,15 @@ def test_failure_is_told_in_one_line(
     assert text.startswith("gato: error: ") and hint in text
 
 
+def test_a_misspelt_dataset_gets_a_near_match(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gato.data.minari_io.list_datasets", lambda: ("gato/hopper/hop-forward-v0",))
+    for verb in ("show", "check"):
+        code, text = told(f"data {verb} gato/hopper/hop-forwrd-v0", capsys)
+        assert code == 1
+        assert "no dataset 'gato/hopper/hop-forwrd-v0'" in text
+        assert 'did you mean "gato/hopper/hop-forward-v0"?' in text
+
+
 def test_a_misspelt_key_of_a_config_file_gets_a_near_match(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "run.yaml").write_text("stps: 3\n")
     code, text = told(f"expert train hopper/hop-forward --out x --config {tmp_path}/run.yaml", capsys)

@@ -11,10 +11,9 @@ import re
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [path for path in (ROOT / "README.md", ROOT / "docs" / "quickstart.md") if path.is_file()]
@@ -66,10 +65,8 @@ def commands_of(name: str, text: str) -> list[Command]:
     return found
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def make_checkout(folder: Path) -> None:
     """A folder that looks like a checkout, with nothing in it that a command could spoil."""
-    folder = tmp_path / "checkout"
     folder.mkdir()
     for entry in ROOT.iterdir():
         if not entry.name.startswith(".") and entry.name not in ("workspace", "build", "dist", "datasets"):
@@ -78,15 +75,17 @@ def checkout(tmp_path: Path) -> Path:
     for recipe in (ROOT / "datasets").glob("*.yaml"):
         fewer = re.sub(r"episodes: \d+", "episodes: 3", recipe.read_text())
         (folder / "datasets" / recipe.name).write_text(fewer)
-    return folder
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_runs(document: Path, checkout: Path, tmp_path: Path) -> None:
+def fault_of(document: Path, place: Path) -> str:
+    """Run the commands of a document in order; what the first one that fails says."""
+    checkout = place / document.stem
+    make_checkout(checkout)
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "MINARI_DATASETS_PATH": str(tmp_path / "minari"),
-        "GATO_CACHE": str(tmp_path / "cache"),
+        "MINARI_DATASETS_PATH": str(checkout / "minari"),
+        "GATO_CACHE": str(checkout / "cache"),
+        "OMP_NUM_THREADS": "1",
     }
     for command in commands_of(document.name, document.read_text()):
         if command.text in SET_UP:
@@ -99,8 +98,17 @@ def test_every_command_runs(document: Path, checkout: Path, tmp_path: Path) -> N
             text=True,
             timeout=COMMAND_SECONDS,
         )
-        where = f"{command.document}:{command.line}"
-        assert done.returncode == 0, f"{where}: {command.text}\nran as: {command.miniature}\n{done.stderr[-3000:]}"
+        if done.returncode != 0:
+            told = f"{command.document}:{command.line}: {command.text}\nran as: {command.miniature}"
+            return f"{told}\n{done.stderr[-3000:]}"
+    return ""
+
+
+def test_every_command_runs(tmp_path: Path) -> None:
+    """One core a document."""
+    with ThreadPoolExecutor(len(DOCUMENTS)) as pool:
+        faults = [fault for fault in pool.map(lambda document: fault_of(document, tmp_path), DOCUMENTS) if fault]
+    assert not faults, "\n\n".join(faults)
 
 
 def test_the_two_set_up_commands_are_the_first_of_the_readme() -> None:
