@@ -3,7 +3,7 @@
 In: an output folder and what made it. Out: a folder that says where it came from and can be walked back to its inputs.
 
 A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`, `logs/`,
-`checkpoints/`, `lightning_logs/`, `wandb/`, `*.log` and hidden files are not, since they hold times. Put what varies there.
+`checkpoints/`, `lightning_logs/`, `wandb/`, `*.log` and hidden files hold times and are not. Put what varies there.
 """
 
 from __future__ import annotations
