@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import gato
 from gato import api
-from gato.runs import Artifact, setup_logging, to_json
+from gato.progress import setup_logging
+from gato.runs import Artifact, to_json
 from gato.specs import near_match
 from gato.usage import UsageError, usage_error
 

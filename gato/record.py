@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from gato.data.minari_io import check_dataset_id, open_dataset
+from gato.progress import Progress
 from gato.recording.blocks import Block, Plan, plan_block, record_block
 from gato.recording.crew import Crew, find_crew
 from gato.recording.dataset import assemble, made_by, publish
 from gato.recording.recipe import Recording, find_recipe, load_recipe
-from gato.runs import Progress, minari_root, read_json, write_json
+from gato.runs import minari_root, read_json, write_json
 from gato.skills.stepper import Stepper, make_stepper
 
 __all__ = ["Recording", "find_recipe", "load_recipe", "record_recipe", "record_skill"]

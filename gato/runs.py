@@ -1,4 +1,4 @@
-"""Run folders, provenance, atomic files, progress and logging: what every stage writes with.
+"""Run folders, atomic files, provenance and lineage: what every stage writes with.
 
 In: an output folder and what made it. Out: a folder that says where it came from and can be walked back to its inputs.
 
@@ -12,14 +12,11 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import logging
 import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -32,12 +29,7 @@ NOT_CONTENT = {PROVENANCE, "report.html", "logs", "checkpoints", "lightning_logs
 PACKAGES = ("torch", "lightning", "gymnasium", "mujoco", "minari", "numpy", "tokenizers", "transformers", "safetensors")
 TIMED, TIMINGS = "results.json", {"steps_per_second"}
 """A file of results, and its keys that differ from run to run: not content."""
-BAR_SECONDS = 0.1
-"""Between redraws of the bar: a person reads no faster."""
-LINE_SECONDS = 30.0
-"""Between lines of a log file, unless a tenth of the work is done earlier."""
 
-log = logging.getLogger("gato")
 Status = Literal["ok", "changed", "missing", "untracked"]
 
 
@@ -309,90 +301,3 @@ def lineage(
         for key, entry in record["inputs"].items()
     )
     return Artifact(name, shown, "ok" if wanted <= {now} else "changed", record["command"], now, inputs)
-
-
-# Progress and logging
-
-
-class Progress:
-    """`with Progress(total, "steps", "train") as progress: progress.update(n, loss=0.1)`.
-
-    On a terminal a bar on standard error; elsewhere a log line every tenth of the work or 30 s. `done` is where a
-    resumed run begins.
-    """
-
-    def __init__(self, total: int, unit: str, label: str, *, done: int = 0) -> None:
-        self.total, self.unit, self.label, self.done, self._start = total, unit, label, done, done
-        self._figures: dict[str, float | str] = {}
-        self._is_terminal = sys.stderr.isatty() and os.environ.get("GATO_LOG") != "json"
-        self._began = self._shown_at = time.monotonic()
-        self._shown_done = done
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._show()
-        if self._is_terminal:
-            sys.stderr.write("\n")
-
-    def update(self, n: int = 1, **figures: float | str) -> None:
-        """`n` more units are done; `figures` are shown until replaced."""
-        self.done += n
-        self._figures.update(figures)
-        waited = time.monotonic() - self._shown_at
-        is_due = waited >= BAR_SECONDS
-        if not self._is_terminal:
-            is_due = waited >= LINE_SECONDS or (self.done - self._shown_done) * 10 >= self.total
-        if is_due and self.done < self.total:
-            self._show()
-
-    def _show(self) -> None:
-        self._shown_at, self._shown_done = time.monotonic(), self.done
-        rate = (self.done - self._start) / max(self._shown_at - self._began, 1e-9)
-        share = self.done / max(self.total, 1)
-        left = _clock((self.total - self.done) / rate) if rate > 0 else "?"
-        figures = "".join(
-            f"  {name} {value if isinstance(value, str) else format(value, '.4g')}"
-            for name, value in self._figures.items()
-        )
-        line = f"{self.done}/{self.total} {self.unit}  {rate:,.0f}/s  {left} left{figures}"
-        if self._is_terminal:
-            filled = "#" * int(20 * min(share, 1.0))
-            width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write("\r\033[K" + f"{self.label} [{filled:20}] {line}"[:width])
-            sys.stderr.flush()
-            return
-        extra = {"done": self.done, "total": self.total, "rate": rate, **self._figures}
-        log.info("%s %3.0f %%  %s", self.label, 100 * share, line, extra={"figures": extra})
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **getattr(record, "figures", {}),
-        }
-        return json.dumps(line, default=_plain)
-
-
-def setup_logging() -> None:
-    """Log to standard error. GATO_LOG=text|json and GATO_LOG_LEVEL=debug|info|warning|error choose how and how much."""
-    form, level = os.environ.get("GATO_LOG", "text"), os.environ.get("GATO_LOG_LEVEL", "info").upper()
-    if form not in ("text", "json"):
-        raise ValueError(f"GATO_LOG={form}; allowed: text, json")
-    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ValueError(f"GATO_LOG_LEVEL={level.lower()}; allowed: debug, info, warning, error")
-    handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
-    handler.setFormatter(_JsonLines() if form == "json" else text)
-    log.handlers, log.propagate = [handler], False
-    log.setLevel(level)

@@ -33,6 +33,7 @@ ROOMS = {
     "specs": room(0),
     "runs": room(1),
     "stages": room(2),
+    "progress": room(1),
     "usage": room(1),
     "skills": room(1, "gymnasium", "mujoco"),
     "tokens": room(1, "tokenizers"),

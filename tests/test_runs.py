@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gato import runs
-from gato.runs import Progress, content_hash, open_run, read_json, write_atomic, write_json, write_provenance
+from gato import progress, runs
+from gato.progress import Progress
+from gato.runs import content_hash, open_run, read_json, write_atomic, write_json, write_provenance
 
 FULL_DISK = """
 import errno, resource, signal, sys
@@ -183,9 +184,9 @@ def test_provenance_says_what_made_it(tmp_path: Path) -> None:
 
 def test_progress_writes_a_line_every_tenth_into_a_log(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("gato").propagate = True
-    with caplog.at_level(logging.INFO, "gato"), Progress(100, "steps", "train") as progress:
+    with caplog.at_level(logging.INFO, "gato"), Progress(100, "steps", "train") as shown:
         for _ in range(100):
-            progress.update(loss=0.25)
+            shown.update(loss=0.25)
     assert len(caplog.messages) == 10
     assert caplog.messages[0].startswith("train  10 %  10/100 steps")
     assert caplog.messages[-1].endswith("loss 0.25")
@@ -193,31 +194,31 @@ def test_progress_writes_a_line_every_tenth_into_a_log(caplog: pytest.LogCapture
 
 def test_progress_of_a_resumed_run_counts_only_new_work_as_speed(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("gato").propagate = True
-    with caplog.at_level(logging.INFO, "gato"), Progress(1000, "steps", "train", done=999) as progress:
-        progress._began -= 10
-        progress.update()
+    with caplog.at_level(logging.INFO, "gato"), Progress(1000, "steps", "train", done=999) as shown:
+        shown._began -= 10
+        shown.update()
     assert "1000/1000 steps  0/s" in caplog.messages[-1]
 
 
 def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with Progress(4, "steps", "train") as progress:
-        progress.update(4)
-    shown = capsys.readouterr().err
-    assert shown.startswith("\r\033[Ktrain [####################] 4/4 steps")
-    assert shown.endswith("\n")
+    with Progress(4, "steps", "train") as told:
+        told.update(4)
+    told = capsys.readouterr().err
+    assert told.startswith("\r\033[Ktrain [####################] 4/4 steps")
+    assert told.endswith("\n")
 
 
 def test_logs_can_be_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("GATO_LOG", "json")
-    runs.setup_logging()
-    with Progress(1, "steps", "train") as progress:
-        progress.update(loss=0.5)
+    progress.setup_logging()
+    with Progress(1, "steps", "train") as shown:
+        shown.update(loss=0.5)
     line = json.loads(capsys.readouterr().err)
     assert (line["level"], line["done"], line["total"], line["loss"]) == ("info", 1, 1, 0.5)
     monkeypatch.setenv("GATO_LOG_LEVEL", "error")
-    runs.setup_logging()
-    runs.log.warning("unheard")
+    progress.setup_logging()
+    progress.log.warning("unheard")
     assert capsys.readouterr().err == ""
 
 
@@ -225,11 +226,11 @@ def test_logs_can_be_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_a_wrong_log_setting_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "loud")
     with pytest.raises(ValueError, match=f"{name}=loud; allowed"):
-        runs.setup_logging()
+        progress.setup_logging()
 
 
 @pytest.fixture(autouse=True)
 def quiet_logger() -> None:
     """Each test begins with the package's logger as it is in a library."""
-    runs.log.handlers, runs.log.propagate = [], True
-    runs.log.setLevel(logging.NOTSET)
+    progress.log.handlers, progress.log.propagate = [], True
+    progress.log.setLevel(logging.NOTSET)

@@ -31,7 +31,8 @@ from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
 from gato.experts.shipped import find_expert
-from gato.runs import Progress, content_hash, open_run, read_json, write_atomic, write_json, write_provenance
+from gato.progress import Progress
+from gato.runs import content_hash, open_run, read_json, write_atomic, write_json, write_provenance
 from gato.skills.evaluate import evaluate
 from gato.skills.table import get_skill
 

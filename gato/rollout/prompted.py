@@ -16,8 +16,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from gato.model.gato import Gato
+from gato.progress import Progress
 from gato.rollout.agent import Agent
-from gato.runs import Progress
 from gato.skills.bodies import MAX_EPISODE_STEPS
 from gato.skills.evaluate import SEED_STRIDE, Outcome, run_episodes
 from gato.skills.stepper import find_env_spec, make_stepper

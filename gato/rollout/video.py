@@ -16,8 +16,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from PIL import Image, ImageDraw, ImageFont
 
+from gato.progress import Progress
 from gato.rollout.prompted import Rollout
-from gato.runs import Progress
 from gato.skills.bodies import BODIES
 from gato.skills.environment import make_env
 from gato.skills.render import find_renderer, frames

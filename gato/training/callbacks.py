@@ -12,8 +12,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from gato.progress import Progress
 from gato.rollout.suite import evaluate_suite, suite_skills
-from gato.runs import Progress
 from gato.training.lightning_module import Batch, GatoModule
 
 log = logging.getLogger("gato")
