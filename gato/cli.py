@@ -53,6 +53,10 @@ RECORDS = {"PPOConfig": "gato.experts.ppo"}
 """Settings records that are flags of a verb, and where they live."""
 LIGHTNING = ("fit", "validate", "test")
 """Verbs whose words go to LightningCLI untouched."""
+ENVIRONMENT = """environment:
+    MINARI_DATASETS_PATH  where datasets are    GATO_CACHE      where their flat copies are
+    GATO_LOG              text or json          GATO_LOG_LEVEL  debug, info, warning or error
+    MUJOCO_GL             egl or osmesa, for video"""
 HELP_WIDTH = 110
 """Columns."""
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -168,7 +172,7 @@ def _overview(group: str = "") -> str:
     for name, function in COMMANDS.items():
         if name.startswith(group):
             lines.append(f"    {name:14}{inspect.getdoc(function).splitlines()[0]}")  # type: ignore[union-attr]
-    return "\n".join([*lines, "", "gato COMMAND --help shows its flags and an example."])
+    return "\n".join([*lines, "", "gato COMMAND --help shows its flags and an example.", "", ENVIRONMENT])
 
 
 # Parsers
