@@ -88,9 +88,11 @@ def test_sampled_actions_are_repeatable_and_differ_from_the_likeliest(model: Gat
     assert not np.array_equal(first.actions_TA, run(model, request)[0].actions_TA)
 
 
-def test_a_prompt_longer_than_the_model_reads_is_told(model: Gato, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_prompt_longer_than_the_model_reads_is_told(
+    model: Gato, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING, logger="gato"):
-        logging.getLogger("gato").propagate = True
+        monkeypatch.setattr(logging.getLogger("gato"), "propagate", True)
         run(model, Request("run " * 40, FORWARD, 5), steps=1)
     assert "the model reads the first 10" in caplog.text
 

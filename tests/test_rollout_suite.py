@@ -105,9 +105,9 @@ def test_equal_runs_give_equal_json_but_for_the_speed(model: Gato) -> None:
 
 
 def test_a_model_that_knows_some_bodies_is_measured_on_them_and_the_rest_is_told(
-    model: Gato, caplog: pytest.LogCaptureFixture
+    model: Gato, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("gato").propagate = True
+    monkeypatch.setattr(logging.getLogger("gato"), "propagate", True)
     with caplog.at_level(logging.WARNING, logger="gato"):
         skills = suite_skills(model, "demo")
     assert {skill.body for skill in skills} == {"half-cheetah", "inverted-pendulum"}
@@ -133,7 +133,7 @@ def test_statistics_of_another_body_of_that_name_are_refused() -> None:
         evaluate_suite(make_model(ModelConfig(size="nano"), other))
 
 
-def test_the_references_are_measured_on_the_same_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_references_are_measured_on_the_same_starts() -> None:
     known = reference(FORWARD.id, QUICK)
     assert known.random is not None and known.expert is not None
     assert known == reference(FORWARD.id, QUICK)
@@ -141,9 +141,9 @@ def test_the_references_are_measured_on_the_same_starts(monkeypatch: pytest.Monk
 
 
 def test_a_skill_without_an_expert_is_not_normalised_and_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("gato").propagate = True
+    monkeypatch.setattr(logging.getLogger("gato"), "propagate", True)
     with caplog.at_level(logging.WARNING, logger="gato"):
         known = reference(FORWARD.id, QUICK, tmp_path)
     assert known.expert is None and known.random is not None
