@@ -38,6 +38,10 @@ STYLE: dict[Any, Any] = {
 }
 CELL = 0.85
 """Inches a cell of the prompt matrix."""
+LETTER = 0.08
+"""Inches a letter beside it."""
+SCALE = 1.1
+"""Inches of the colour scale."""
 
 
 def to_svg(figure: Figure, name: str) -> str:
@@ -65,24 +69,30 @@ def write_png(figure: Figure, path: str | Path) -> Path:
     return target
 
 
-def prompt_matrix(matrices: Mapping[str, Mapping[str, Any]], *, has_scale: bool = True) -> Figure:
-    """One square a body, side by side: row = prompt given, column = behaviour measured, colour and number = rate."""
+def prompt_matrix(matrices: Mapping[str, Mapping[str, Any]], *, only: str = "") -> Figure:
+    """One square a body, side by side: row = prompt given, column = behaviour measured, colour and number = rate.
+
+    `only`: that body alone, without the colour scale, in the size that all bodies share.
+    """
     most = max(len(matrix["prompts"]) for matrix in matrices.values())
     longest = max(len(prompt) for matrix in matrices.values() for prompt in matrix["prompts"])
-    margin = 0.6 + 0.085 * longest
+    # Placed by hand, in inches: layouts that fit themselves to the labels give every body another size.
+    margin, side, below = 0.55 + LETTER * longest, most * CELL, 0.85
+    shown = {only: matrices[only]} if only else matrices
+    width, height = len(shown) * (margin + side) + (0.1 if only else SCALE), below + side + 0.35
     with matplotlib.rc_context(STYLE):
-        figure = Figure(
-            figsize=(len(matrices) * (most * CELL + margin) + 0.9 * has_scale, most * CELL + 1.5), layout="constrained"
-        )
-        row = np.atleast_1d(figure.subplots(1, len(matrices)))
-        for axes, (body, matrix) in zip(row, matrices.items(), strict=True):
+        figure = Figure(figsize=(width, height))
+        for index, (body, matrix) in enumerate(shown.items()):
+            left = margin + index * (margin + side)
+            axes = figure.add_axes((left / width, below / height, side / width, side / height))
             _draw_matrix(axes, matrix)
             axes.set_title(body, fontweight="bold")
-        row[0].set_ylabel("prompt given")
-        figure.supxlabel("behaviour measured", fontsize=STYLE["font.size"])
-        if has_scale:
+            axes.set_xlabel("behaviour measured", labelpad=6)
+            axes.set_ylabel("prompt given" if index == 0 else "", labelpad=6)
+        if not only:
             shades = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), _shades())
-            figure.colorbar(shades, ax=list(row), shrink=0.9, aspect=16, label="share of episodes", ticks=[0, 0.5, 1])
+            place = figure.add_axes(((width - SCALE + 0.3) / width, below / height, 0.15 / width, side / height))
+            figure.colorbar(shades, cax=place, label="share of episodes", ticks=[0, 0.5, 1])
     return figure
 
 

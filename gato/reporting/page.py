@@ -23,11 +23,12 @@ p { margin: .3rem 0 .9rem; color: var(--soft); max-width: 46rem; }
 .tiles div { background: var(--card); border-radius: .6rem; padding: .8rem .9rem; }
 .tiles b { display: block; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .tiles span { color: var(--soft); font-size: .85rem; line-height: 1.35; display: block; margin-top: .2rem; }
-.videos { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(13rem, 100%), 1fr)); gap: .8rem; }
+.videos { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(13rem, 46%), 1fr)); gap: .8rem; }
+.videos div { color: var(--soft); font-size: .82rem; }
 video { width: 100%; display: block; border-radius: .5rem; background: #000; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); gap: 1rem;
   align-items: start; }
-figure { margin: 0; }
+figure { margin: 0 0 .6rem; }
 figure svg { display: block; height: auto; margin: 0 auto; }
 .scale { display: flex; gap: .6rem; align-items: center; justify-content: center; font-size: .85rem;
   color: var(--soft); }

@@ -72,8 +72,8 @@ def videos(sources: Sources) -> str:
         words = html.escape(path.stem.rpartition("-")[0].replace("-", " "))
         data = base64.b64encode(path.read_bytes()).decode()
         shown.append(
-            f'<video autoplay muted loop playsinline controls aria-label="Video: {words}" '
-            f'src="data:video/mp4;base64,{data}"></video>'
+            f'<div><video autoplay muted loop playsinline controls aria-label="Video: {words}" '
+            f'src="data:video/mp4;base64,{data}"></video>{words}</div>'
         )
     if not shown:
         return ""
@@ -146,7 +146,7 @@ def matrices(sources: Sources) -> str:
             f"Told “{prompt}”: " + ", ".join(f"{name} {rate:.2f}" for name, rate in zip(names, rates, strict=True))
             for prompt, rates in zip(matrix["prompts"], matrix["rate"], strict=True)
         ]
-        drawn = charts.to_svg(charts.prompt_matrix({body: matrix}, has_scale=False), f"matrix-{body}")
+        drawn = charts.to_svg(charts.prompt_matrix(sources.matrices, only=body), f"matrix-{body}")
         shown.append(figure(drawn, f"Prompt matrix of {body}. {'. '.join(told)}."))
     if not shown:
         return ""
