@@ -1,6 +1,6 @@
 """Actions/s of the batched, cached agent against re-encoding its context each step, and against a Decision Transformer.
 
-    python benchmarks/rollout.py [--envs 50] [--steps 64] [--repeats 5] [--threads 2]
+    python benchmarks/rollout.py [--envs 50] [--steps 64] [--repeats 3] [--threads 2]
 
 HalfCheetah's spaces, random weights, random observations, no physics. All arms take turns in one run; the median of
 the repeats counts. The Decision Transformer is transformers' own, with a trunk as large as ours, in its usual loop:
@@ -146,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--envs", type=int, default=50)
     parser.add_argument("--steps", type=int, default=64, help="steps a turn; 64 spans whole refills")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
