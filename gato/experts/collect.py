@@ -24,7 +24,8 @@ REWARD_CLIP = 10.0
 """Normalised rewards beyond this are cut (as in Stable-Baselines3's VecNormalize)."""
 LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 FAILURE_COST = 3.0
-"""In running deviations of the discounted return: where a body must first brake, falling must not pay."""
+"""In running deviations of the discounted return, with start states only: where a body must first brake, falling
+would end a run of negative rewards, and must not pay."""
 MAX_SEED = 2**31 - 1
 TRUSTED_STEPS = 1e6
 START_NOISE = 0.1
@@ -116,7 +117,7 @@ class Collector:
         noise_TBA = self.rng.standard_normal((num_steps, num_envs, num_actions), np.float32)
         actions_TBA = np.empty_like(noise_TBA)
         rewards_TB, discounted_TB = np.empty((num_steps, num_envs)), np.empty((num_steps, num_envs))
-        terminated_TB, truncated_TB, hopeless_TB = np.empty((3, num_steps, num_envs), bool)
+        terminated_TB, truncated_TB = np.empty((2, num_steps, num_envs), bool)
         std_A, finals = np.exp(policy.log_std_A), []
         returns: list[float] = []
         lengths: list[int] = []
@@ -126,8 +127,7 @@ class Collector:
             actions_TBA[t] = policy.act(normalised_TBO[t]) + std_A * noise_TBA[t]
             step = self.stepper.step(policy.to_box(actions_TBA[t]))
             self.observations_BO = step.observations_BO
-            hopeless_TB[t] = self._is_hopeless(step.readings)
-            failed_B = step.terminated_B | hopeless_TB[t]
+            failed_B = step.terminated_B | self._is_hopeless(step.readings)
             rewards_TB[t], terminated_TB[t], truncated_TB[t] = step.rewards_B, failed_B, step.truncated_B
             self.discounted_B = self.discounted_B * self.discount + step.rewards_B
             discounted_TB[t] = self.discounted_B
@@ -143,7 +143,9 @@ class Collector:
                 self.discounted_B[ended] = self.returns_B[ended] = self.lengths_B[ended] = 0
         raw_TBO[num_steps] = self.observations_BO
         normalised_TBO[num_steps] = policy.normalise(self.observations_BO)
-        scaled_TB = rewards_TB / np.sqrt(self.return_moments.variance + 1e-8) - FAILURE_COST * hopeless_TB
+        scaled_TB = rewards_TB / np.sqrt(self.return_moments.variance + 1e-8)
+        if self.starts is not None:
+            scaled_TB -= FAILURE_COST * terminated_TB
         self.observation_moments.update(raw_TBO[:-1].reshape(-1, raw_TBO.shape[-1]))
         self.return_moments.update(discounted_TB.reshape(-1))
         rollout = Rollout(

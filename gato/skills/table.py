@@ -90,7 +90,7 @@ _TABLE = (
         body="half-cheetah",
         is_standard=False,
         reward=(
-            Term("backward_speed", 1.0, limit=4.0),
+            Term("backward_speed", 1.0, limit=3.25),
             Term("control_cost", -0.1),
             Term("pitch_cost", -0.5, limit=4.0),
         ),
@@ -129,7 +129,12 @@ _TABLE = (
         id="walker2d/walk-backward",
         body="walker2d",
         is_standard=False,
-        reward=(Term("backward_speed", 2.0, limit=2.0), Term("alive", 0.25), Term("control_cost", -1e-3)),
+        reward=(
+            Term("backward_speed", 2.0, limit=1.25),
+            Term("alive", 0.25),
+            Term("control_cost", -1e-3),
+            Term("pitch_cost", -0.5),
+        ),
         prompt="walk backward",
         rule=(Condition("forward_speed", "mean", high=-0.8),),
         reading="forward_speed",
