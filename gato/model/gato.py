@@ -22,7 +22,7 @@ from gato import runs
 from gato.model.config import ModelConfig
 from gato.model.heads import ActionHead
 from gato.model.slots import CommandEmbedding, SlotEmbedding, Tables
-from gato.model.trunk import Place, Trunk
+from gato.model.trunk import Kept, Place, Trunk
 from gato.sequences import Layout, StepLayout, existing_positions, rotary_positions, step_layout, visible
 from gato.specs import BodySpec, Rows, near_match
 from gato.tokens.codec import CODEC_FILE, TOKENIZER_FILE, Codec
@@ -129,6 +129,30 @@ class Gato(nn.Module):
 
     def hidden(self, batch: Sequence[Rows]) -> list[Tensor]:
         """The trunk's output for each part of the batch, (B, S, D), all parts in one pass."""
+        hidden_BSD, place, _ = self._embed(batch)
+        return list(self.trunk(hidden_BSD, place).split([len(rows.text_BP) for rows in batch]))
+
+    def hidden_read(self, batch: Sequence[Rows]) -> list[Tensor]:
+        """`hidden` at the positions where an action that counts is read, zeros elsewhere: all that a loss needs."""
+        hidden_BSD, place, existing_BS = self._embed(batch)
+        length = existing_BS.shape[1]
+        read = [np.pad(self._read_positions(rows), ((0, 0), (0, length)))[:, :length] for rows in batch]
+        existing_N, read_R = np.flatnonzero(existing_BS), np.flatnonzero(np.concatenate(read))
+        kept = Kept(*map(self.tensor, (existing_N, read_R, np.searchsorted(existing_N, read_R))))
+        out_RD = self.trunk.forward_kept(hidden_BSD, place, kept)
+        whole = out_RD.new_zeros(existing_BS.size, out_RD.shape[1]).index_copy(0, kept.read_R, out_RD)
+        return list(rearrange(whole, "(b s) d -> b s d", s=length).split([len(rows.text_BP) for rows in batch]))
+
+    def _read_positions(self, rows: Rows) -> np.ndarray:
+        """(B, S) bool: where an action that counts is predicted."""
+        steps, first = self.body(rows.body).steps, self._first_step(rows)
+        counts_BT = rows.loss_mask_BT & rows.step_mask_BT
+        read_BTP = np.zeros((*counts_BT.shape, steps.positions), bool)
+        read_BTP[:, :, steps.readout : steps.readout + steps.action_groups] = counts_BT[:, :, None]
+        return np.pad(rearrange(read_BTP, "b t p -> b (t p)"), ((0, 0), (first, 0)))
+
+    def _embed(self, batch: Sequence[Rows]) -> tuple[Tensor, Place, np.ndarray]:
+        """The trunk's input (B, S, D), all parts padded to one length; where it sits; which positions exist."""
         embedded = [
             torch.cat([self.embed_prompt(rows), self.embed_steps(rows.body, rows.observation_BTO, rows.action_BTA)], 1)
             for rows in batch
@@ -145,8 +169,9 @@ class Gato(nn.Module):
             existing.append(np.pad(existing_BS, ((0, 0), (0, short))))
             rotary.append(np.tile(np.pad(rotary_S, (0, short)), (len(existing_BS), 1)))
         hidden_BSD = torch.cat([nn.functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in embedded])
-        place = Place(self.tensor(np.concatenate(rotary)), self.tensor(visible(np.concatenate(existing))))
-        return list(self.trunk(hidden_BSD, place).split([len(part) for part in embedded]))
+        existing_BS = np.concatenate(existing)
+        place = Place(self.tensor(np.concatenate(rotary)), self.tensor(visible(existing_BS)))
+        return hidden_BSD, place, existing_BS
 
     def log_prob(self, rows: Rows, hidden_BSD: Tensor) -> dict[str, Tensor]:
         """Log-probability of the target action of each step, nats, (B, T) a modality: continuous, discrete."""
@@ -173,7 +198,7 @@ class Gato(nn.Module):
         """Mean over action elements, then steps that count, then bodies."""
         bodies: dict[str, Tensor] = {}
         modalities: dict[str, list[Tensor]] = {}
-        for rows, hidden_BSD in zip(batch, self.hidden(batch), strict=True):
+        for rows, hidden_BSD in zip(batch, self.hidden_read(batch), strict=True):
             mask_BT = self.tensor(rows.loss_mask_BT & rows.step_mask_BT)
             num_steps, num_discrete = mask_BT.sum().clamp(min=1), self.body(rows.body).head.num_discrete
             sums = {

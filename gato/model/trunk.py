@@ -46,6 +46,18 @@ class Place:
     entries_BS: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What training computes: positions that exist and, after the last attention, those that are read."""
+
+    existing_N: Tensor
+    """Indices into the B * S positions."""
+    read_R: Tensor
+    """Indices into the B * S positions; each of them exists."""
+    read_existing_R: Tensor
+    """The same as indices into `existing_N`."""
+
+
 def rotary_tables(position_BS: Tensor, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine (B, 1, S, K), fp32 at least, the halves layout of Llama."""
     dtype = torch.promote_types(position_BS.dtype, torch.float32)
@@ -94,13 +106,18 @@ class Attention(nn.Module):
     def forward(
         self, x_BSD: Tensor, tables: tuple[Tensor, Tensor], place: Place, cache: Cache | None, layer: int
     ) -> Tensor:
-        heads = rearrange(self.qkv(x_BSD), "b s (h k) -> b h s k", h=self.heads + 2 * self.key_value_heads)
+        return self.out(self.mix(self.qkv(x_BSD), tables, place, cache, layer))
+
+    def mix(
+        self, qkv_BSE: Tensor, tables: tuple[Tensor, Tensor], place: Place, cache: Cache | None, layer: int
+    ) -> Tensor:
+        """What lies between the two matrices: (B, S, queries, keys and values) -> (B, S, heads)."""
+        heads = rearrange(qkv_BSE, "b s (h k) -> b h s k", h=self.heads + 2 * self.key_value_heads)
         query, key, value = heads.split([self.heads, self.key_value_heads, self.key_value_heads], dim=1)
         query, key = rotate(query, tables), rotate(key, tables)
         if cache is not None:
             key, value = self._store(cache, layer, key, value, place)
-        mixed = attend(query, key, value, place.visible_BSL)
-        return self.out(rearrange(mixed, "b h s k -> b s (h k)"))
+        return rearrange(attend(query, key, value, place.visible_BSL), "b h s k -> b s (h k)")
 
     @staticmethod
     def _store(cache: Cache, layer: int, key: Tensor, value: Tensor, place: Place) -> tuple[Tensor, Tensor]:
@@ -131,8 +148,27 @@ class Block(nn.Module):
         self, x_BSD: Tensor, tables: tuple[Tensor, Tensor], place: Place, cache: Cache | None, layer: int
     ) -> Tensor:
         x_BSD = x_BSD + self.attention(self.attention_norm(x_BSD), tables, place, cache, layer)
-        gate, up = self.gate_up(self.mlp_norm(x_BSD)).chunk(2, -1)
-        return x_BSD + self.down(functional.silu(gate) * up)
+        return x_BSD + self.mlp(x_BSD)
+
+    def mlp(self, x_D: Tensor) -> Tensor:
+        """The gated MLP after its norm, (..., D)."""
+        gate, up = self.gate_up(self.mlp_norm(x_D)).chunk(2, -1)
+        return self.down(functional.silu(gate) * up)
+
+    def forward_kept(
+        self, x_ND: Tensor, tables: tuple[Tensor, Tensor], place: Place, kept: Kept, layer: int, *, is_last: bool
+    ) -> Tensor:
+        """The same for existing positions only, (N, D); the last layer goes on with those that are read, (R, D)."""
+        qkv_NE = self.attention.qkv(self.attention_norm(x_ND))
+        num_rows, num_positions = place.rotary_BS.shape
+        qkv_BSE = qkv_NE.new_zeros(num_rows * num_positions, qkv_NE.shape[1]).index_copy(0, kept.existing_N, qkv_NE)
+        qkv_BSE = rearrange(qkv_BSE, "(b s) e -> b s e", b=num_rows)
+        mixed_BSD = rearrange(self.attention.mix(qkv_BSE, tables, place, None, layer), "b s d -> (b s) d")
+        if is_last:
+            x_ND = x_ND.index_select(0, kept.read_existing_R)
+        mixed_ND = mixed_BSD.index_select(0, kept.read_R if is_last else kept.existing_N)
+        x_ND = x_ND + self.attention.out(mixed_ND)
+        return x_ND + self.mlp(x_ND)
 
 
 class Trunk(nn.Module):
@@ -148,9 +184,24 @@ class Trunk(nn.Module):
                 is_residual = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(weight, std=0.02 if not is_residual else 0.02 / (2 * config.layers) ** 0.5)
 
-    def forward(self, hidden_BSD: Tensor, place: Place, cache: Cache | None = None) -> Tensor:
+    def _tables(self, hidden_BSD: Tensor, place: Place) -> tuple[Tensor, Tensor]:
         position = place.rotary_BS.double() if hidden_BSD.dtype == torch.float64 else place.rotary_BS
-        tables = rotary_tables(position, self.config.width // self.config.heads, self.config.rope_theta)
+        return rotary_tables(position, self.config.width // self.config.heads, self.config.rope_theta)
+
+    def forward_kept(self, hidden_BSD: Tensor, place: Place, kept: Kept) -> Tensor:
+        """`forward` at the positions that are read, (R, D), without computing what does not reach them.
+
+        Matrices meet existing positions only; a third of a training batch is padding, and a quarter of it is read.
+        """
+        tables = self._tables(hidden_BSD, place)
+        x_ND = rearrange(hidden_BSD, "b s d -> (b s) d").index_select(0, kept.existing_N)
+        for layer, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            x_ND = block.forward_kept(x_ND, tables, place, kept, layer, is_last=layer + 1 == len(self.blocks))
+        return self.norm(x_ND)
+
+    def forward(self, hidden_BSD: Tensor, place: Place, cache: Cache | None = None) -> Tensor:
+        tables = self._tables(hidden_BSD, place)
         for layer, block in enumerate(self.blocks):
             hidden_BSD = block(hidden_BSD, tables, place, cache, layer)
         return self.norm(hidden_BSD)
