@@ -6,6 +6,9 @@ import dataclasses
 import logging
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +199,25 @@ def test_from_scratch_trains_the_experts_first(tmp_path: Path, monkeypatch: pyte
     assert ("expert inverted-pendulum/balance", "ok") in found
     assert not [name for name, status in found if status in ("missing", "changed")]
     assert "MINARI_DATASETS_PATH" not in os.environ
+
+
+def test_control_c_ends_the_command_with_130_and_a_word(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from gato.cli import main; main()",
+        "demo",
+        "--size",
+        "miniature",
+        "--out",
+        "demo",
+    ]
+    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "datasets: begun" in line:
+            running.send_signal(signal.SIGINT)
+            break
+    told = running.stderr.read()
+    assert running.wait(timeout=120) == 130
+    assert "gato: interrupted: finished and kept in demo: no stage yet; the same command goes on there" in told
