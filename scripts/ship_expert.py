@@ -1,6 +1,7 @@
 """Measure trained experts and put them into the package: python scripts/ship_expert.py RUN ...
 
-In: run folders of `gato expert train`. Out: gato/experts/shipped/<body>/<skill>/, its provenance with the score.
+In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy.
+Out: gato/experts/shipped/<body>/<skill>/, its provenance with the score.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
-from gato.runs import content_hash, read_provenance, write_json
+from gato.runs import PROVENANCE, content_hash, read_provenance, write_json
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
 from gato.skills.table import get_skill
@@ -22,13 +23,19 @@ SEED = 0
 def ship(run: Path) -> dict[str, object]:
     """Copy the run's policy; returns its figures."""
     policy = Policy.load(find_expert(run))
-    record = read_provenance(run)
+    record = read_provenance(run if (run / PROVENANCE).is_file() else run.parent)
     expert = evaluate(policy, policy.skill, episodes=EPISODES, seed=SEED)
     spec = get_body(get_skill(policy.skill).body).spec
     random = evaluate(random_actor(spec, SEED), policy.skill, episodes=EPISODES, seed=SEED)
     score = {"mean": expert.return_.mean, "ci95": expert.return_.ci95, "episodes": EPISODES, "seed": SEED}
     measured = {"success": expert.success, "length": expert.length, **expert.measured}
-    result = {**record["result"], "score": score, **measured, "random": random.return_.mean}
+    result = {
+        **record["result"],
+        "policy": "last" if run.name == "last" else "best",
+        "score": score,
+        **measured,
+        "random": random.return_.mean,
+    }
     folder = policy.save(SHIPPED / policy.skill)
     inputs = {name: {"id": name, "hash": entry["hash"]} for name, entry in record["inputs"].items()}
     shipped = {**record, "inputs": inputs, "content_hash": content_hash(folder), "result": result}
