@@ -82,7 +82,7 @@ _TABLE = (
         is_standard=True,
         reward=(Term("forward_speed", 1.0), Term("control_cost", -0.1)),
         prompt="run forward",
-        rule=(Condition("forward_speed", "mean", low=4.0), *_STAYS_UPRIGHT),
+        rule=(Condition("forward_speed", "mean", low=2.5), *_STAYS_UPRIGHT),
         reading="forward_speed",
     ),
     Skill(
