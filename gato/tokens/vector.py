@@ -63,13 +63,6 @@ class VectorCodec:
         self.low_N = np.array([element.low for element in elements], np.float32)
         self.high_N = np.array([element.high for element in elements], np.float32)
 
-    @property
-    def any_ids(self) -> np.ndarray:
-        """Legal ids (N,), the first of each element: what stands where nothing is written yet."""
-        ids = np.full(len(self._names), self._ranges.number_start, np.int64)
-        ids[self.discrete_columns] = self._ranges.discrete_start
-        return ids
-
     def encode(
         self, values: np.ndarray, *, where: str = "", mask: np.ndarray | None = None, strict: bool = False
     ) -> tuple[np.ndarray, int]:
