@@ -38,7 +38,7 @@ from gato.runs import (
     read_provenance,
     write_provenance,
 )
-from gato.skills.table import SKILLS
+from gato.skills.table import SKILLS, get_skill, skills_of
 from gato.stages import Journal, Stage
 from gato.training.checkpoints import newest_checkpoint
 from gato.training.cli import main as run_training
@@ -203,13 +203,13 @@ def own_datasets(folder: Path) -> Iterator[None]:
 
 def _experts(plan: Plan) -> Stage:
     """Train every expert as the shipped one was, by the settings in its provenance."""
-    settings = {skill: read_provenance(find_expert(skill))["config"] for skill in plan.skills}
+    settings = {skill: expert_settings(skill) for skill in plan.skills}
 
     def make() -> None:
         waiting = list(plan.skills)
         while waiting:
             # An expert that begins from others comes after them; in a circle, the first begins from the shipped one.
-            free = [skill for skill in waiting if not _parents(settings[skill]["config"]) & {*waiting} - {skill}]
+            free = [skill for skill in waiting if not {*settings[skill]["config"]["start_states"]} & {*waiting}]
             skill = (free or waiting)[0]
             waiting.remove(skill)
             _train(plan, skill, settings[skill])
@@ -218,24 +218,33 @@ def _experts(plan: Plan) -> Stage:
     return Stage("experts", {"settings": settings, "most_steps": plan.size.expert_steps}, products, make)
 
 
-def _parents(config: dict[str, Any]) -> set[str]:
-    """Skills whose experts this one begins from."""
-    return {*config.get("start_states", ()), config.get("init_from", "")} & {*SKILLS}
+def expert_settings(skill: str) -> dict[str, Any]:
+    """Those that trained the shipped expert, with ancestors that did not stay replaced.
+
+    Start states come from experts of the body's other skills, then; and weights from nothing.
+    """
+    settings = read_provenance(find_expert(skill))["config"]
+    config = settings["config"]
+    others = [other.id for other in skills_of(get_skill(skill).body) if other.id != skill]
+    if not {*config["start_states"]} <= {*SKILLS}:
+        config["start_states"] = others
+    if config["init_from"] not in ("", *SKILLS):
+        log.warning("%s: the shipped expert went on from one that did not stay; this one begins from nothing", skill)
+        config["init_from"] = ""
+    return settings
 
 
 def _train(plan: Plan, skill: str, settings: dict[str, Any]) -> None:
     place = plan.expert(skill)
     if (place / "provenance.json").is_file():
         return
-
-    def fresh(text: str) -> str:
-        is_trained = text in SKILLS and (plan.expert(text) / "provenance.json").is_file()
-        return str(plan.expert(text)) if is_trained else text
-
-    stated: dict[str, Any] = dict(settings["config"])
+    stated: dict[str, Any] = settings["config"]
     config: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
-    config["start_states"] = tuple(map(fresh, stated["start_states"]))
-    config["init_from"] = fresh(stated["init_from"])
+    fresh = {
+        other: str(plan.expert(other)) for other in plan.skills if (plan.expert(other) / "provenance.json").exists()
+    }
+    config["start_states"] = tuple(fresh.get(other, other) for other in stated["start_states"])
+    config["init_from"] = fresh.get(stated["init_from"], stated["init_from"])
     is_begun = (place / "run.json").is_file()
     train_expert(
         skill,

@@ -201,6 +201,14 @@ def test_from_scratch_trains_the_experts_first(tmp_path: Path, monkeypatch: pyte
     assert "MINARI_DATASETS_PATH" not in os.environ
 
 
+def test_ancestors_that_did_not_stay_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shipped experts were trained in rounds, and name runs of their maker's workspace."""
+    written = {"steps": 1, "seed": 0, "config": {"start_states": ["workspace/run-7"], "init_from": "workspace/run-6"}}
+    monkeypatch.setattr(demo_module, "read_provenance", lambda folder: {"config": written})
+    config = demo_module.expert_settings("hopper/hop-forward")["config"]
+    assert config == {"start_states": ["hopper/hop-backward"], "init_from": ""}
+
+
 def test_control_c_ends_the_command_with_130_and_a_word(tmp_path: Path) -> None:
     command = [
         sys.executable,
