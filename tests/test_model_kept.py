@@ -9,9 +9,10 @@ import pytest
 import torch
 from making import ARM, CART, PAPER, make_model, make_windows
 
+from gato.model import gato
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
-from gato.sequences import Layout, build_rows
+from gato.sequences import Layout, build_rows, existing_positions
 from gato.specs import Rows
 
 LAYOUT = Layout(prompt_positions=4, window_steps=5, demonstration_steps=2)
@@ -57,13 +58,34 @@ def test_loss_and_gradients_are_those_of_computing_everything(model: Gato, monke
     torch.testing.assert_close(kept_gradient, whole_gradient, rtol=0, atol=1e-12)
 
 
-def test_what_is_read_is_what_the_whole_pass_gives_and_nothing_else_is(model: Gato) -> None:
+@pytest.mark.parametrize("size_step", [1, 7, 256])
+def test_what_is_read_is_what_the_whole_pass_gives(
+    size_step: int, model: Gato, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gato, "SIZE_STEP", size_step)
     batch = ragged_batch(model)
     for read, whole, rows in zip(model.hidden_read(batch), model.hidden(batch), batch, strict=True):
         is_read = read.abs().sum(-1) > 0
         groups = model.body(rows.body).steps.action_groups
-        assert int(is_read.sum()) == int((rows.loss_mask_BT & rows.step_mask_BT).sum()) * groups
-        torch.testing.assert_close(read[is_read], whole[is_read], rtol=0, atol=1e-12)
+        wanted = int((rows.loss_mask_BT & rows.step_mask_BT).sum()) * groups
+        assert int(is_read.sum()) == wanted if size_step == 1 else int(is_read.sum()) >= wanted
+        is_existing = existing_positions(rows, model.layout, model.body(rows.body).spec)
+        is_compared = is_read & torch.from_numpy(
+            np.pad(is_existing, ((0, 0), (0, read.shape[1] - is_existing.shape[1])))
+        )
+        torch.testing.assert_close(read[is_compared], whole[is_compared], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("size_step", "expected"), [(1, [1, 4]), (2, [1, 4]), (3, [0, 1, 4]), (4, [0, 1, 2, 4]), (99, [0, 1, 2, 4])]
+)
+def test_sizes_are_rounded_up_with_what_is_spare(
+    size_step: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every size of a bf16 product costs memory for good: runs grew to gigabytes."""
+    monkeypatch.setattr(gato, "SIZE_STEP", size_step)
+    chosen, spare = np.array([0, 1, 0, 0, 1], bool), np.array([1, 1, 1, 0, 1], bool)
+    assert gato.rounded_up(chosen, spare).tolist() == expected
 
 
 def test_a_batch_without_anything_to_learn_from_has_no_gradient(model: Gato) -> None:

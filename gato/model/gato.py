@@ -31,10 +31,19 @@ from gato.tokens.numbers import NUM_BINS
 FORMAT = 1
 FILES = ("model.safetensors", "card.json", CODEC_FILE, TOKENIZER_FILE)
 SEGMENTS = ("text", "command", "demonstration")
+SIZE_STEP = 256
+"""Positions computed in training are a multiple of it: oneDNN keeps code and memory for every size it has met."""
 
 
 def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(runs.to_json(content).encode()).hexdigest()
+
+
+def rounded_up(chosen: np.ndarray, spare: np.ndarray) -> np.ndarray:
+    """Sorted indices of the `chosen`, and as many of the `spare` as make a multiple of SIZE_STEP, if there are."""
+    missing = -int(chosen.sum()) % SIZE_STEP
+    extra = np.flatnonzero(spare & ~chosen)[:missing]
+    return np.sort(np.concatenate([np.flatnonzero(chosen), extra]))
 
 
 @dataclass(frozen=True)
@@ -133,11 +142,14 @@ class Gato(nn.Module):
         return list(self.trunk(hidden_BSD, place).split([len(rows.text_BP) for rows in batch]))
 
     def hidden_read(self, batch: Sequence[Rows]) -> list[Tensor]:
-        """`hidden` at the positions where an action that counts is read, zeros elsewhere: all that a loss needs."""
+        """`hidden` where an action that counts is read, all that a loss needs; elsewhere zeros, or `hidden` too."""
         hidden_BSD, place, existing_BS = self._embed(batch)
         length = existing_BS.shape[1]
         read = [np.pad(self._read_positions(rows), ((0, 0), (0, length)))[:, :length] for rows in batch]
-        existing_N, read_R = np.flatnonzero(existing_BS), np.flatnonzero(np.concatenate(read))
+        existing_N = rounded_up(existing_BS.ravel(), np.ones(existing_BS.size, bool))
+        is_computed = np.zeros(existing_BS.size, bool)
+        is_computed[existing_N] = True
+        read_R = rounded_up(np.concatenate(read).ravel(), is_computed)
         kept = Kept(*map(self.tensor, (existing_N, read_R, np.searchsorted(existing_N, read_R))))
         out_RD = self.trunk.forward_kept(hidden_BSD, place, kept)
         whole = out_RD.new_zeros(existing_BS.size, out_RD.shape[1]).index_copy(0, kept.read_R, out_RD)

@@ -48,12 +48,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Kept:
-    """What training computes: positions that exist and, after the last attention, those that are read."""
+    """What training computes: positions that exist and, after the last attention, those that are read.
+
+    Others may be among them; what is computed there is not used.
+    """
 
     existing_N: Tensor
     """Indices into the B * S positions."""
     read_R: Tensor
-    """Indices into the B * S positions; each of them exists."""
+    """Indices into the B * S positions, all of them in `existing_N`."""
     read_existing_R: Tensor
     """The same as indices into `existing_N`."""
 
