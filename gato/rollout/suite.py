@@ -158,7 +158,11 @@ def measure_suite(
     tasks: list[Task] = []
     matrices: dict[str, Matrix] = {}
     rollouts: dict[str, tuple[Rollout, ...]] = {}
-    for body, skills in skills_by_body(suite_skills(model, suite, bodies)).items():
+    known_skills = suite_skills(model, suite, bodies)
+    left_out = [one for one in SUITES[suite] if not bodies and get_skill(one) not in known_skills]
+    if left_out:
+        log.warning("left out, since the model knows only %s: %s", ", ".join(model.bodies), ", ".join(left_out))
+    for body, skills in skills_by_body(known_skills).items():
         requests = [Request(skill.prompt, skill.id, one) for skill in skills for one in seeds]
         batch = roll_out(model, body, requests, conditions)
         rollouts[body] = batch.rollouts
@@ -178,7 +182,7 @@ def measure_suite(
 
 
 def suite_skills(model: Gato, suite: str, bodies: Sequence[str] = ()) -> tuple[Skill, ...]:
-    """The skills of a suite, in its order, on bodies that the model knows (and that fit); what is left out is told."""
+    """The skills of a suite, in its order, on bodies that the model knows (and that fit)."""
     if suite not in SUITES:
         raise ValueError(f'unknown suite "{suite}"; {near_match(suite, SUITES)}')
     wanted = [get_skill(skill_id) for skill_id in SUITES[suite]]
@@ -193,9 +197,6 @@ def suite_skills(model: Gato, suite: str, bodies: Sequence[str] = ()) -> tuple[S
             f"the model knows {', '.join(model.bodies)}, and none of the bodies of suite {suite}: "
             f"{', '.join(sorted({skill.body for skill in wanted}))}; use --dataset ID, or train it on them"
         )
-    left_out = [skill.id for skill in wanted if skill not in known]
-    if left_out:
-        log.warning("left out, since the model knows only %s: %s", ", ".join(model.bodies), ", ".join(left_out))
     for body in skills_by_body(known):
         check_body(model, body)
     return known

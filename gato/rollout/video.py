@@ -33,8 +33,8 @@ AVERAGE = 0.5
 FONT_SIZE = 15
 BAND = 22
 """Pixels of the strips for words, above and below."""
-QUALITY = 6
-"""Of imageio's libx264, 1 to 10: about 50 kB a second at this picture size."""
+ENCODING = ["-crf", "30", "-preset", "fast", "-movflags", "+faststart"]
+"""Of libx264: small enough to stand in a page, and shown before it is loaded whole."""
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def write_video(rollout: Rollout, path: Path, *, body: str, env_spec: EnvSpec | 
     partial = path.with_name(f".{path.name}.part.mp4")
     try:
         writer: Any = imageio.get_writer(
-            partial, fps=1 / (dt * every), codec="libx264", quality=QUALITY, macro_block_size=2
+            partial, fps=1 / (dt * every), codec="libx264", quality=None, macro_block_size=2, output_params=ENCODING
         )
         with writer as film:
             for picture in _captioned(rollout, env_spec, dt, every):
