@@ -21,6 +21,7 @@ from gato.data.module import GatoDataModule
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.specs import Rows
+from gato.training.optimizer import MuonAdamW
 
 Batch = list[Rows]
 
@@ -53,7 +54,7 @@ class GatoModule(LightningModule):
         self,
         network: ModelConfig,
         *,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         weight_decay: float = 0.01,
         warmup_steps: int = 100,
         final_share: float = 0.0,
@@ -61,8 +62,8 @@ class GatoModule(LightningModule):
     ) -> None:
         """Args:
         network: Size, embedding, head and layout of the model.
-        learning_rate: Peak of AdamW's learning rate.
-        weight_decay: Decoupled decay of matrices; vectors and tables of slots are free of it.
+        learning_rate: Peak of the learning rate; Muon's updates are scaled to AdamW's size.
+        weight_decay: Decoupled decay of the trunk's matrices; vectors and slots are free of it.
         warmup_steps: Updates of linear warm-up before the cosine.
         final_share: Learning rate at the last update, as a share of the peak.
         precision: bf16 autocast where matrix products are fast in it (auto), always, or never.
@@ -121,16 +122,11 @@ class GatoModule(LightningModule):
         self._losses(batch, "test")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with decay on the trunk's matrices only, warm-up and cosine by the trainer's number of updates."""
-        decayed = [weight for name, weight in self.model.trunk.named_parameters() if weight.ndim == 2]
-        chosen = {id(weight) for weight in decayed}
-        free = [weight for weight in self.model.parameters() if id(weight) not in chosen]
-        optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.weight_decay}, {"params": free, "weight_decay": 0.0}],
-            lr=self.learning_rate,
-            betas=(0.9, 0.95),
-            fused=True,
-        )
+        """Muon on the trunk's matrices, AdamW on the rest; warm-up and cosine by the trainer's number of updates."""
+        matrices = [weight for weight in self.model.trunk.parameters() if weight.ndim == 2]
+        chosen = {id(weight) for weight in matrices}
+        others = [weight for weight in self.model.parameters() if id(weight) not in chosen]
+        optimizer = MuonAdamW(matrices, others, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
         schedule = LambdaLR(optimizer, warmup_cosine(self.warmup_steps, self.trainer.max_steps, self.final_share))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
