@@ -25,10 +25,14 @@ import yaml
 from gato.experts.ppo import PPOConfig
 from gato.experts.shipped import find_expert
 from gato.experts.train import train_expert
+from gato.model.gato import Gato
 from gato.record import Recording, load_recipe, record_skill
 from gato.report import PAGE, write_report
+from gato.rollout.ablation import ablate
 from gato.rollout.evaluate import Wishes, evaluate_model
 from gato.rollout.prompted import Conditions
+from gato.rollout.suite import skills_by_body, suite_skills
+from gato.rollout.switching import switching
 from gato.runs import (
     MARKER,
     content_hash,
@@ -36,6 +40,7 @@ from gato.runs import (
     open_run,
     read_json,
     read_provenance,
+    write_json,
     write_provenance,
 )
 from gato.skills.table import SKILLS, get_skill, skills_of
@@ -65,13 +70,15 @@ class Size:
     fit: tuple[str, ...]
     """What beats the config."""
     episodes: int
-    """Episodes a prompt, in the evaluation."""
+    """Episodes a prompt, and prompts changed while a body moves, in the evaluation."""
+    ablation_episodes: int
+    """Episodes a skill and way of saying it: there are five ways, so these are fewer."""
     steps: int
     """Control steps an episode, in the evaluation."""
 
 
 SIZES = {
-    "full": Size(("half-cheetah", "hopper", "walker2d", "inverted-pendulum"), 10**9, 10**6, (), 50, 1000),
+    "full": Size(("half-cheetah", "hopper", "walker2d", "inverted-pendulum"), 10**9, 10**6, (), 50, 10, 1000),
     "miniature": Size(
         ("half-cheetah", "inverted-pendulum"),
         1,
@@ -86,6 +93,7 @@ SIZES = {
             "--evaluation.every=0",
         ),
         2,
+        1,
         30,
     ),
 }
@@ -295,12 +303,14 @@ def _training(plan: Plan) -> Stage:
 
 def _evaluation(plan: Plan) -> Stage:
     work = plan.folder / "eval"
-    wishes = Wishes(suite=NAME, ablate=True, video=1, experts=str(plan.experts or ""))
+    wishes = Wishes(suite=NAME, video=1, experts=str(plan.experts or ""))
     conditions = Conditions(plan.size.episodes, plan.seed, plan.size.steps)
+    fewer = dataclasses.replace(conditions, episodes=plan.size.ablation_episodes)
     products = (plan.folder / "results.json", plan.folder / "videos")
 
     def make() -> None:
-        evaluate_model(plan.model, wishes, conditions, out=str(work), overwrite=work.exists())
+        results = evaluate_model(plan.model, wishes, conditions, out=str(work), overwrite=work.exists())
+        write_json(work / "results.json", {**results.json(), **_words(plan, conditions, fewer)})
         # Absent where nothing can be drawn; an empty folder says that this was tried.
         (work / "videos").mkdir(exist_ok=True)
         shutil.rmtree(plan.folder / "videos", ignore_errors=True)
@@ -311,9 +321,24 @@ def _evaluation(plan: Plan) -> Stage:
     settings = {
         "model": content_hash(plan.model),
         "wishes": {**dataclasses.asdict(wishes), "experts": ""},
-        "conditions": dataclasses.asdict(conditions),
+        "conditions": [dataclasses.asdict(conditions), dataclasses.asdict(fewer)],
     }
     return Stage("evaluation", settings, products, make)
+
+
+def _words(plan: Plan, conditions: Conditions, fewer: Conditions) -> dict[str, Any]:
+    """What `gato eval --ablate` adds, with fewer episodes for the ablation."""
+    model = Gato.load(plan.model)
+    skills = suite_skills(model, NAME)
+    arms = ablate(model, skills, fewer)
+    return {
+        "ablation": {arm: {body: one.json() for body, one in own.items()} for arm, own in arms.items()},
+        "switching": {
+            body: switching(model, own, conditions).json()
+            for body, own in skills_by_body(skills).items()
+            if len(own) > 1
+        },
+    }
 
 
 def _summary(results: dict[str, Any], journal: Journal, page: Path) -> dict[str, Any]:

@@ -172,9 +172,10 @@ def ablation(sources: Sources) -> str:
         f"{arm}: " + ", ".join(f"{body} {one['success']:.2f}" for body, one in figures.items())
         for arm, figures in arms.items()
     ]
+    episodes = len(next(one for figures in arms.values() for one in figures.values())["return"]["episodes"])
     words = (
-        "Wrong words should fail what was wanted, because the body does what was <em>said</em> instead; in brackets "
-        "the share of episodes that did what was said."
+        f"{episodes} episodes for each bar. Wrong words should fail what was wanted, because the body does what was "
+        "<em>said</em> instead; in brackets the share of episodes that did what was said."
     )
     drawn = charts.to_svg(charts.ablation(arms), "ablation")
     picture = figure(drawn, f"Share of episodes that did what was wanted. {'. '.join(told)}.")
