@@ -32,7 +32,7 @@ def values(learner, observations):
 
 
 def test_advantages_equal_the_sum_written_out():
-    """Each environment alone, discounted by hand: a termination is worth nothing after, a time limit is bootstrapped."""
+    """Each environment alone, discounted by hand: nothing after a termination, a bootstrap at a time limit."""
     learner = Learner(PPOConfig(hidden=(8,)), num_observations=O, num_actions=A, seed=0)
     data = rollout(terminated=[(1, 0)], truncated=[(2, 1)])
     advantages, targets = learner._advantages(data)
@@ -58,7 +58,9 @@ def test_critic_only_leaves_the_actor_as_it_is():
     critic = values(learner, np.ones((1, O), np.float32)).copy()
     learner.update(rollout(), learning_rate=1e-2, critic_only=True)
     after, _ = learner.weights()
-    assert all(np.array_equal(x, y) for old, new in zip(before, after, strict=True) for x, y in zip(old, new, strict=True))
+    assert all(
+        np.array_equal(x, y) for old, new in zip(before, after, strict=True) for x, y in zip(old, new, strict=True)
+    )
     assert values(learner, np.ones((1, O), np.float32)) != critic
 
 
