@@ -2,10 +2,11 @@
 
     python benchmarks/training.py [--rounds 5] [--steps 6] [--threads 2]
 
-The batches are those of configs/demo.yaml, on its recipe with ten episodes a dataset. All arms share data, embeddings, heads, loss, clipping and fused AdamW, start from equal weights (their
-first losses are compared) and take turns in one run; only the trunk differs: ours, or `LlamaModel` with eager attention
-or SDPA. Rates are medians over the rounds, positions counted with their padding. Prints one table, writes
-benchmarks/results/training.json. Targets: 1.2 times the faster Llama, loader 20 times the training rate.
+The batches are those of configs/demo.yaml, on its recipe with ten episodes a dataset. All arms share data, embeddings,
+heads, loss, clipping and fused AdamW, start from equal weights (their first losses are printed) and take turns in one
+run; only the trunk differs: ours, or `LlamaModel` with eager attention or SDPA. Rates are medians over the rounds,
+positions counted with their padding. Prints one table, writes benchmarks/results/training.json. Targets: 1.2 times the
+faster Llama, loader 20 times the training rate.
 """
 
 from __future__ import annotations
