@@ -174,7 +174,7 @@ def ablation(sources: Sources) -> str:
     ]
     episodes = len(next(one for figures in arms.values() for one in figures.values())["return"]["episodes"])
     words = (
-        f"{episodes} episodes for each bar. Wrong words should fail what was wanted, because the body does what was "
+        f"Episodes for each bar: {episodes}. Wrong words should fail what was wanted, because the body does what was "
         "<em>said</em> instead; in brackets the share of episodes that did what was said."
     )
     drawn = charts.to_svg(charts.ablation(arms), "ablation")
