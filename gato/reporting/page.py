@@ -43,8 +43,8 @@ th { color: var(--soft); font-weight: 600; }
 tbody th { color: var(--ink); font-weight: 400; }
 .text { text-align: left; white-space: normal; min-width: 7.5rem; }
 summary { cursor: pointer; }
-@media (max-width: 40rem) { table { font-size: .82rem; } th, td { padding: .4rem .35rem; } thead th { white-space: normal; }
-  .text { min-width: 5.5rem; } }
+@media (max-width: 40rem) { table { font-size: .82rem; } th, td { padding: .4rem .35rem; }
+  thead th { white-space: normal; } .text { min-width: 5.5rem; } }
 .interval { color: var(--soft); font-size: .85em; }
 .bar { display: block; height: 4px; margin-top: .25rem; border-radius: 2px; background: var(--accent); }
 .lineage, .lineage ul { padding-left: 1.1rem; }
