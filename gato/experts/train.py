@@ -39,6 +39,8 @@ from gato.skills.table import get_skill
 log = logging.getLogger("gato.experts")
 NUM_EVALUATIONS = 20
 """Over a run, evenly spread."""
+MIN_ITERATIONS = 5
+"""Between evaluations, which take as long as two or three."""
 EVALUATION_EPISODES = 20
 EVALUATION_SEED = 10_000
 """Added to the run's seed: `best` is not chosen on the episodes that `gato expert eval` reports."""
@@ -212,7 +214,7 @@ class _Run:
 def _loop(run: _Run, writers: list[Writer]) -> None:
     begun = saved = time.monotonic()
     before = run.seconds_before
-    every = max(1, run.num_iterations // NUM_EVALUATIONS)
+    every = max(MIN_ITERATIONS, run.num_iterations // NUM_EVALUATIONS)
     if run.pending is None:
         run.prime()
     total, done = run.num_iterations * run.steps_an_iteration, run.steps_done
