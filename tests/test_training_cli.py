@@ -100,10 +100,10 @@ def test_seeds_are_fixed_and_one_flag_sets_both(toy_config: Path, tmp_path: Path
 def test_lightnings_environment_variables_set_keys_and_the_config_beats_them(
     toy_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PL_MODEL__LEARNING_RATE", "0.125")
+    monkeypatch.setenv("PL_MODEL__WEIGHT_DECAY", "0.125")
     monkeypatch.setenv("PL_TRAINER__MAX_STEPS", "99")
     found = parsed(toy_config, tmp_path / "run")
-    assert found.config.model.learning_rate == 0.125
+    assert found.config.model.weight_decay == 0.125
     assert found.trainer.max_steps == 12
 
 

@@ -18,6 +18,7 @@ data:
     - {id: gato/hopper/hop-forward-v0}
     - {id: gato/hopper/hop-backward-v0}
 model:
+  learning_rate: 0.001
   warmup_steps: 4
   network:
     size: nano
