@@ -142,7 +142,7 @@ def test_a_run_killed_between_checkpoints_resumes_to_the_undisturbed_run(
         [sys.executable, "-c", DIES_AT_SIX, "fit", "-c", str(toy_config), "--out", str(out)],
         capture_output=True,
         text=True,
-        env={**os.environ, "GATO_LOG": "json", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "GATO_LOG": "json"},
     )
     assert killed.returncode == -signal.SIGKILL
     assert killed.stdout == ""
