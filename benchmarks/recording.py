@@ -22,7 +22,7 @@ from gato.data.minari_io import open_dataset
 from gato.record import BLOCK_EPISODES, Recording, record_skill
 from gato.skills.stepper import make_stepper
 
-SKILLS = ("half-cheetah/run-forward", "hopper/hop-forward")
+SKILLS = ("half-cheetah/run-forward", "walker2d/run-forward")
 RESULT = Path(__file__).parent / "results" / "recording.json"
 
 
