@@ -264,7 +264,8 @@ class Gato(nn.Module):
 
     def num_positions(self, rows: Rows) -> int:
         """Positions the transformer reads for these rows, pads included."""
-        return existing_positions(rows, self.layout, self.body(rows.body).spec).size
+        num_rows, num_steps = rows.step_mask_BT.shape
+        return num_rows * (self._first_step(rows) + num_steps * self.body(rows.body).steps.positions)
 
     def num_parameters(self) -> int:
         """Trainable numbers."""
