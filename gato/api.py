@@ -158,6 +158,7 @@ def record(
     expert: str = "shipped",
     switch: tuple[str, ...] = (),
     changes: tuple[int, ...] = (1, 3),
+    student: str = "",
     dataset_id: str = "",
     resume: bool = False,
     overwrite: bool = False,
@@ -175,23 +176,24 @@ def record(
         expert: shipped, random, zero, a policy folder (with {skill} in it for several), or module.py:factory.
         switch: Skills of the body between which every episode changes.
         changes: Fewest and most changes an episode.
+        student: Model folder that acts while the experts say what it should have done (DAgger).
         dataset_id: Minari id, by default made from the skill.
         resume: Go on with a recording that was interrupted.
         overwrite: Replace the dataset.
     """
     from gato.record import Recording, record_recipe, record_skill
 
+    if len(changes) != 2:
+        raise ValueError(f"--changes got {list(changes)}; two numbers are needed, fewest and most")
+    both = (changes[0], changes[1])
     if target.endswith((".yaml", ".yml")):
-        stated = Recording(env="recipe-v0")
-        told = (episodes, seed, noise, switch, changes, dataset_id)
-        if told != (stated.episodes, stated.seed, stated.noise, stated.switch, stated.changes, stated.dataset_id):
+        told = Recording("recipe-v0", episodes, seed, noise, "shipped", dataset_id, switch, both, student)
+        if told != Recording("recipe-v0"):
             raise ValueError(f"{target} states episodes, seeds, noise and ids itself; leave out those flags or edit it")
         experts = None if expert == "shipped" else Path(expert)
         made = record_recipe(target, resume=resume, overwrite=overwrite, experts=experts)
     else:
-        if len(changes) != 2:
-            raise ValueError(f"--changes got {list(changes)}; two numbers are needed, fewest and most")
-        recording = Recording(target, episodes, seed, noise, expert, dataset_id, switch, (changes[0], changes[1]))
+        recording = Recording(target, episodes, seed, noise, expert, dataset_id, switch, both, student)
         made = (record_skill(recording, resume=resume, overwrite=overwrite),)
     return [_dataset_row(dataset_id) for dataset_id in made]
 

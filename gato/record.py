@@ -110,7 +110,8 @@ def _record_blocks(recording: Recording, stepper: Stepper, crew: Crew, staging: 
             )
             path = staging / f"block-{first:07}.npz"
             if Block.load(path, plan) is None:
-                block = record_block(stepper, crew.actors(plan.seeds[0]), recording.skills, plan)
+                student = crew.student(plan, recording.skills)
+                block = record_block(stepper, crew.actors(plan.seeds[0]), recording.skills, plan, student)
                 block.save(path)
             blocks.append((plan, path))
             progress.update(len(plan.seeds))

@@ -30,7 +30,7 @@ PACKAGES = ("torch", "lightning", "gymnasium", "mujoco", "minari", "numpy", "tok
 TIMED, TIMINGS = "results.json", {"steps_per_second"}
 """A file of results, and its keys that differ from run to run: not content."""
 
-Status = Literal["ok", "changed", "missing", "untracked"]
+Status = Literal["ok", "changed", "missing", "remembered", "untracked"]
 
 
 # Folders and files
@@ -230,6 +230,7 @@ class Artifact:
             "ok": "",
             "changed": "  CONTENT CHANGED SINCE",
             "missing": "  MISSING",
+            "remembered": "  (not kept)",
             "untracked": "  (no provenance)",
         }
         indent = "  " * depth
@@ -273,15 +274,19 @@ def lineage(
     expected: str = "",
     beside: Path | None = None,
     seen: frozenset[Path] = frozenset(),
+    memory: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Walk from an artifact back through all it was made of.
 
     For the walk itself: `expected` is the hash that the artifact's user recorded, `beside` the user's folder, from
-    which relative paths lead, and `seen` the folders on the way here.
+    which relative paths lead, `seen` the folders on the way here, and `memory` what the user wrote down about it:
+    of a shipped expert's ancestors only their commands are kept.
     """
     found = find_artifact(path, beside=beside)
     if found is None:
-        return Artifact(name, str(path), "missing", "", expected, ())
+        command, inputs = (memory or {}).get("command", ""), (memory or {}).get("inputs", {})
+        ancestors = tuple(_ancestor(key, entry, beside, seen) for key, entry in inputs.items())
+        return Artifact(name, str(path), "remembered" if command else "missing", command, expected, ancestors)
     place = found.resolve()
     is_relative = beside is not None and (beside / str(path)).exists()
     shown = os.path.relpath(place) if is_relative else str(path)
@@ -290,14 +295,10 @@ def lineage(
         return Artifact(name, shown, "changed" if expected not in ("", now) else "untracked", "", now, ())
     record = read_provenance(home)
     wanted = {expected, record["content_hash"] if home == place else ""} - {""}
-    inputs = tuple(
-        lineage(
-            entry.get("path") or entry["id"],
-            name=key,
-            expected=entry.get("hash", ""),
-            beside=home,
-            seen=seen | {home},
-        )
-        for key, entry in record["inputs"].items()
-    )
-    return Artifact(name, shown, "ok" if wanted <= {now} else "changed", record["command"], now, inputs)
+    ancestors = tuple(_ancestor(key, entry, home, seen | {home}) for key, entry in record["inputs"].items())
+    return Artifact(name, shown, "ok" if wanted <= {now} else "changed", record["command"], now, ancestors)
+
+
+def _ancestor(name: str, entry: Mapping[str, Any], beside: Path | None, seen: frozenset[Path]) -> Artifact:
+    place = entry.get("path") or entry["id"]
+    return lineage(place, name=name, expected=entry.get("hash", ""), beside=beside, seen=seen, memory=entry)

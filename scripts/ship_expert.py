@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
-from gato.runs import PROVENANCE, content_hash, read_provenance, write_json
+from gato.runs import PROVENANCE, content_hash, find_artifact, read_provenance, write_json
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
 from gato.skills.table import get_skill
@@ -37,10 +37,22 @@ def ship(run: Path) -> dict[str, object]:
         "random": random.return_.mean,
     }
     folder = policy.save(SHIPPED / policy.skill)
-    inputs = {name: {"id": name, "hash": entry["hash"]} for name, entry in record["inputs"].items()}
-    shipped = {**record, "inputs": inputs, "content_hash": content_hash(folder), "result": result}
-    write_json(folder / "provenance.json", shipped)
+    said = {"inputs": remembered(record["inputs"], run), "content_hash": content_hash(folder), "result": result}
+    write_json(folder / PROVENANCE, {**record, **said})
     return result
+
+
+def remembered(inputs: dict[str, dict[str, str]], beside: Path) -> dict[str, dict[str, object]]:
+    """Hashes and commands of what the expert was trained from, back to the beginning: the runs themselves go."""
+    kept: dict[str, dict[str, object]] = {}
+    for name, entry in inputs.items():
+        kept[name] = {"id": name, "hash": entry["hash"]}
+        place = find_artifact(entry.get("path", name), beside=beside)
+        home = next((one for one in (place, place and place.parent) if one and (one / PROVENANCE).is_file()), None)
+        if home and not home.is_relative_to(SHIPPED):
+            record = read_provenance(home)
+            kept[name] |= {"command": record["command"], "inputs": remembered(record["inputs"], home)}
+    return kept
 
 
 def main() -> None:

@@ -240,7 +240,7 @@ def test_loss_is_a_mean_over_elements_then_steps_then_bodies():
     losses = model.loss([rows_of(model, cart), rows_of(model, two)])
     assert losses.bodies["cart"].item() == pytest.approx(inside, rel=1e-9)
     assert losses.bodies["pair"].item() == pytest.approx((inside + 3 * end) / 4, rel=1e-9)
-    assert losses.total.item() == pytest.approx((inside + (inside + 3 * end) / 4) / 2, rel=1e-9)
+    assert losses.total.item() == pytest.approx((2 * inside + (inside + 3 * end) / 4) / 3, rel=1e-9)
 
 
 def test_loss_by_modality_is_a_mean_over_its_own_elements():

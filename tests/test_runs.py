@@ -234,3 +234,18 @@ def quiet_logger() -> None:
     """Each test begins with the package's logger as it is in a library."""
     progress.log.handlers, progress.log.propagate = [], True
     progress.log.setLevel(logging.NOTSET)
+
+
+def test_ancestors_that_were_not_kept_are_told_by_their_commands(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "weights").write_text("1")
+    record = write_provenance(made, command="gato made", config={}, seeds={}, inputs={})
+    grandmother = {"id": "gone/first", "hash": "12", "command": "gato first", "inputs": {}}
+    mother = {"id": "gone/second", "hash": "34", "command": "gato second", "inputs": {"first": grandmother}}
+    write_json(made / runs.PROVENANCE, {**record, "inputs": {"second": mother, "third": {"id": "gone/third"}}})
+    tree = runs.lineage(made)
+    second, third = tree.inputs
+    assert (second.status, second.command, second.inputs[0].command) == ("remembered", "gato second", "gato first")
+    assert third.status == "missing"
+    assert any("gone/first" in line and "not kept" in line for line in tree.lines())

@@ -15,7 +15,7 @@ import pytest
 from toys import losses_of, record_toys, rows_of, run_fit
 
 from gato import cli
-from gato.runs import content_hash
+from gato.runs import content_hash, lineage
 from gato.training.checkpoints import Checkpoints
 
 Capture = pytest.CaptureFixture[str]
@@ -269,3 +269,22 @@ def test_validate_and_test_report_the_newest_checkpoint(
     assert told["loss"] == told["body"]["hopper"] == losses_of(undisturbed, "val/loss")[-1]
     assert list(told["modality"]) == ["continuous"]
     assert (content_hash(undisturbed), rows_of(undisturbed)) == kept
+
+
+def test_a_run_from_a_model_begins_with_its_weights_and_tokens(
+    undisturbed: Path, toy_config: Path, tmp_path: Path
+) -> None:
+    parent, out = undisturbed / "model", tmp_path / "run"
+    flags = (f"--model.init_from={parent}", "--model.learning_rate=0", "--trainer.max_steps=2")
+    assert run_fit(out, *flags, config=toy_config) == 0
+    for name in ("model.safetensors", "codec.json"):
+        assert (out / "model" / name).read_bytes() == (parent / name).read_bytes()
+    assert content_hash(parent) in {one.content_hash for one in lineage(out / "model").inputs}
+
+
+def test_a_model_of_another_network_is_refused(
+    undisturbed: Path, toy_config: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    flags = (f"--model.init_from={undisturbed / 'model'}", "--model.network.mixtures=2")
+    assert run_fit(tmp_path / "run", *flags, config=toy_config) == 1
+    assert "init_from is a model of" in capsys.readouterr().err

@@ -24,6 +24,9 @@ CLIP_RANGE = 0.2
 MAX_GRADIENT_NORM = 0.5
 ADAM_EPSILON = 1e-5
 """The three above and this: the usual values of PPO on MuJoCo."""
+RATE_STEP, MOST_RATE = 1.5, 4.0
+"""Factor by which the learning rate is changed after an update that moved the policy too much or too little, and how
+far above its schedule it may rise (Rudin et al. 2022)."""
 LAST_LAYER_GAIN = 0.01
 """Of the actor: first actions are near zero, whatever is observed."""
 
@@ -44,6 +47,8 @@ class PPOConfig:
     """Passes over a rollout."""
     learning_rate: float = 3e-4
     """Of Adam at the beginning; falls linearly to 0."""
+    target_divergence: float = 0.015
+    """KL divergence (nats) an update should move the policy by; the learning rate follows it. 0 for a fixed rate."""
     discount: float = 0.99
     """Of rewards, a step."""
     initial_std: float = 0.6
@@ -101,11 +106,13 @@ class Learner:
         self.critic.initialise(last_gain=1.0, generator=generator)
         self.optimiser = torch.optim.Adam([self.flat], config.learning_rate, eps=ADAM_EPSILON, fused=True)
         self.rng = np.random.default_rng([seed, 3])
+        self.rate_factor = 1.0
+        """Of the learning rate: how far the divergence has moved it from its schedule."""
 
     @torch.no_grad()
     def update(self, rollout: Rollout, *, learning_rate: float, critic_only: bool = False) -> UpdateFigures:
         """`epochs` passes of clipped PPO over the rollout. `critic_only` leaves the actor as it is."""
-        self.optimiser.param_groups[0]["lr"] = learning_rate
+        self.optimiser.param_groups[0]["lr"] = learning_rate * self.rate_factor
         num_steps, num_envs = rollout.rewards_TB.shape
         size = num_steps * num_envs
         kept_NX = [rollout.observations_TBO[:-1], rollout.actions_TBA, rollout.log_probabilities_TB[..., None]]
@@ -124,7 +131,16 @@ class Learner:
                     observations_NO.contiguous(), actions_NA, old_N1[:, 0], estimates[rows], critic_only=critic_only
                 )
                 count += 1
-        return UpdateFigures(*(sums / count).tolist())
+        figures = UpdateFigures(*(sums / count).tolist())
+        self._adapt_rate(figures.divergence)
+        return figures
+
+    def _adapt_rate(self, divergence: float) -> None:
+        target = self.config.target_divergence
+        if target and divergence > 2 * target:
+            self.rate_factor /= RATE_STEP
+        elif target and divergence < target / 2:
+            self.rate_factor = min(self.rate_factor * RATE_STEP, MOST_RATE)
 
     def _minibatch(
         self, observations_NO: Tensor, actions_NA: Tensor, old_N: Tensor, estimates_N2: Tensor, *, critic_only: bool
@@ -200,7 +216,10 @@ class Learner:
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights, Adam's moments and the random order: arrays, and facts that JSON can hold."""
         moments = {f"adam.{name}": value.numpy().copy() for name, value in self.optimiser.state[self.flat].items()}
-        return {"weights": self.flat.detach().numpy().copy(), **moments}, {"rng": self.rng.bit_generator.state}
+        return {"weights": self.flat.detach().numpy().copy(), **moments}, {
+            "rng": self.rng.bit_generator.state,
+            "rate_factor": self.rate_factor,
+        }
 
     @torch.no_grad()
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
@@ -212,3 +231,4 @@ class Learner:
             if name.startswith("adam.")
         }
         self.rng.bit_generator.state = facts["rng"]
+        self.rate_factor = facts["rate_factor"]

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ class _Run:
             parent = _relative(config.init_from, skill_id)
             self.learner.begin_from(parent)
             self.collector.trust(parent)
-            self.blank = parent.with_layers(*self.learner.weights())
+            self.blank = replace(parent, skill=skill_id).with_layers(*self.learner.weights())
         self.pending: Rollout | None = None
 
     @property

@@ -48,7 +48,7 @@ def rounded_up(chosen: np.ndarray, spare: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Losses:
-    """Negative log-likelihood in nats an action element; `total` is the mean over bodies."""
+    """Negative log-likelihood in nats an action element; `total` is the mean over rows."""
 
     total: Tensor
     bodies: dict[str, Tensor]
@@ -103,6 +103,12 @@ class Gato(nn.Module):
         found = self.bodies[name]
         assert isinstance(found, Body)
         return found
+
+    def begin_from(self, parent: Gato) -> None:
+        """Take over another model's weights; bodies it does not know keep theirs. ValueError for another network."""
+        if parent.config != self.config:
+            raise ValueError(f"init_from is a model of {parent.config}, this one is of {self.config}; use its settings")
+        self.load_state_dict({**self.state_dict(), **parent.state_dict()})
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """A numpy array on the model's device."""
@@ -207,7 +213,7 @@ class Gato(nn.Module):
         return self.layout.prompt_positions + min(rows.command_BC.shape[1], 1) + shown
 
     def loss(self, batch: Sequence[Rows]) -> Losses:
-        """Mean over action elements, then steps that count, then bodies."""
+        """Mean over action elements, then a body's steps, then rows: a mixture's weights are what they say."""
         bodies: dict[str, Tensor] = {}
         modalities: dict[str, list[Tensor]] = {}
         for rows, hidden_BSD in zip(batch, self.hidden_read(batch), strict=True):
@@ -222,7 +228,9 @@ class Gato(nn.Module):
                 elements = num_discrete if modality == "discrete" else rows.target_BTA.shape[2] - num_discrete
                 modalities.setdefault(modality, []).append(value / elements)
         means = {modality: torch.stack(values).mean() for modality, values in modalities.items()}
-        return Losses(torch.stack(list(bodies.values())).mean(), bodies, means)
+        share_B = self.tensor(np.array([len(rows.text_BP) for rows in batch], np.float32))
+        total = (torch.stack(list(bodies.values())) * share_B).sum() / share_B.sum()
+        return Losses(total, bodies, means)
 
     def save(self, folder: str | Path, *, card: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> None:
         """Write weights, config, codec and card; the hashes of all of them stand in config.json, written last."""

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -56,6 +57,18 @@ def _switching(max_steps: int, num_skills: int, changes: tuple[int, int], seed: 
     steps = np.sort(rng.choice(np.arange(margin, max_steps - margin), num_changes, replace=False))
     hops = np.concatenate([[rng.integers(num_skills)], rng.integers(1, num_skills, num_changes)])
     return (np.cumsum(hops) % num_skills)[np.searchsorted(steps, np.arange(max_steps), side="right")]
+
+
+class Learner(Protocol):
+    """Acts in place of the experts, which say what it should have done."""
+
+    def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
+        """Actions (B, A) for all rows."""
+        ...
+
+    def tell(self, ids: np.ndarray, prompt_id: int) -> None:
+        """From now on rows `ids` are asked for that skill."""
+        ...
 
 
 @dataclass
@@ -120,8 +133,13 @@ class Block:
         return cls(plan=plan, readings_TB=readings, clipped=clipped, **plain)
 
 
-def record_block(stepper: Stepper, actors: Sequence[Actor], skills: Sequence[str], plan: Plan) -> Block:
-    """Record the planned episodes; `actors` and `skills` by prompt_id (no skills: an environment of somebody else)."""
+def record_block(
+    stepper: Stepper, actors: Sequence[Actor], skills: Sequence[str], plan: Plan, student: Learner | None = None
+) -> Block:
+    """Record the planned episodes; `actors` and `skills` by prompt_id (no skills: an environment of somebody else).
+
+    With a `student` its actions are executed, and those of the actors are what it should have done.
+    """
     num_rows, max_steps = len(plan.seeds), len(plan.prompt_ids_TB)
     low_A, high_A = stepper.spec.action_low, stepper.spec.action_high
     noise_TBA = _noise(plan, stepper.spec)
@@ -130,17 +148,18 @@ def record_block(stepper: Stepper, actors: Sequence[Actor], skills: Sequence[str
     block = _empty_block(plan, first_BO, stepper)
     observation_BO = np.zeros((stepper.num_envs, first_BO.shape[1]), first_BO.dtype)
     observation_BO[:num_rows] = first_BO
-    _begin(actors, active, stepper.num_envs)
+    everyone = [*actors, *([] if student is None else [student])]
+    _begin(everyone, active, stepper.num_envs)
     for step in range(max_steps):
         prompt_id_B = plan.prompt_ids_TB[step]
         if skills:
-            _select_skills(stepper, skills, plan, step, active)
+            _select_skills(stepper, skills, plan, step, active, student)
         given_BA = _act(actors, observation_BO, prompt_id_B)[active]
         intended_BA = np.clip(given_BA, low_A, high_A)
         block.clipped += int((given_BA != intended_BA).sum())
-        executed_BA = intended_BA
+        executed_BA = intended_BA if student is None else student(observation_BO)[active]
         if noise_TBA is not None:
-            executed_BA = np.clip(intended_BA + noise_TBA[step, active], low_A, high_A)
+            executed_BA = np.clip(executed_BA + noise_TBA[step, active], low_A, high_A)
         transition = stepper.step(executed_BA, None if len(active) == stepper.num_envs else active)
         block.expert_actions_TBA[step, active] = intended_BA
         block.actions_TBA[step, active] = executed_BA
@@ -157,7 +176,7 @@ def record_block(stepper: Stepper, actors: Sequence[Actor], skills: Sequence[str
             block.terminated_B[over] = transition.terminated_B[is_over_B]
             block.truncated_B[over] = transition.truncated_B[is_over_B]
             active = active[~is_over_B]
-            _retire(actors, over)
+            _retire(everyone, over)
             if not len(active):
                 break
     return block
@@ -202,23 +221,28 @@ def _act(actors: Sequence[Actor], observation_BO: np.ndarray, prompt_id_B: np.nd
     return np.stack(actions)[prompt_id_B, np.arange(len(prompt_id_B))]
 
 
-def _select_skills(stepper: Stepper, skills: Sequence[str], plan: Plan, step: int, active: np.ndarray) -> None:
+def _select_skills(
+    stepper: Stepper, skills: Sequence[str], plan: Plan, step: int, active: np.ndarray, student: Learner | None
+) -> None:
     prompt_id_B = plan.prompt_ids_TB[step]
     is_new_B = np.ones(len(active), bool) if step == 0 else (prompt_id_B != plan.prompt_ids_TB[step - 1])[active]
     if is_new_B.any():
         changed = active[is_new_B]
         for prompt_id in np.unique(prompt_id_B[changed]):
-            stepper.select_skill(changed[prompt_id_B[changed] == prompt_id], skills[prompt_id])
+            chosen = changed[prompt_id_B[changed] == prompt_id]
+            stepper.select_skill(chosen, skills[prompt_id])
+            if student is not None and step > 0:
+                student.tell(chosen, int(prompt_id))
 
 
-def _begin(actors: Sequence[Actor], active: np.ndarray, num_envs: int) -> None:
+def _begin(actors: Sequence[Actor | Learner], active: np.ndarray, num_envs: int) -> None:
     for actor in actors:
         if hasattr(actor, "reset"):
             actor.reset(active)
     _retire(actors, np.arange(len(active), num_envs))
 
 
-def _retire(actors: Sequence[Actor], ids: np.ndarray) -> None:
+def _retire(actors: Sequence[Actor | Learner], ids: np.ndarray) -> None:
     for actor in actors:
         if len(ids) and hasattr(actor, "retire"):
             actor.retire(ids)

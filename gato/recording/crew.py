@@ -5,12 +5,16 @@ In: a `Recording` and its stepper. Out: a `Crew`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gato.experts.adapters import load_expert
 from gato.experts.shipped import find_expert
+from gato.model.gato import Gato
+from gato.recording.blocks import Plan
 from gato.recording.recipe import Recording
+from gato.recording.student import Student, load_student
 from gato.runs import content_hash
 from gato.skills.evaluate import Actor, random_actor, zero_actor
 from gato.skills.stepper import Stepper, find_env_spec
@@ -25,6 +29,8 @@ class Crew:
     experts: tuple[Actor, ...]
     inputs: dict[str, dict[str, str]]
     """Name -> {"path" or "id", "hash"}, as `runs.write_provenance` takes them."""
+    model: Gato | None = None
+    """Acts in the experts' place."""
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -34,6 +40,10 @@ class Crew:
     def actors(self, seed: int) -> tuple[Actor, ...]:
         """For one block of episodes: random ones are made anew, so that no block hangs on those before it."""
         return self.experts or (random_actor(self.stepper.spec, seed),) * self.num_skills
+
+    def student(self, plan: Plan, skills: Sequence[str]) -> Student | None:
+        """For one block of episodes: who acts in the experts' place, if anyone does."""
+        return Student(self.model, self.stepper.spec.name, skills, plan) if self.model else None
 
 
 def find_crew(recording: Recording, stepper: Stepper) -> Crew:
@@ -55,4 +65,8 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
         place = Path(file) if function and file.endswith(".py") else find_expert(text)
         where = {"id": f"shipped:{skill}"} if recording.expert == "shipped" else {"path": str(place)}
         inputs[f"expert {skill}".strip()] = {**where, "hash": content_hash(place)}
-    return Crew(stepper, num_skills, tuple(experts), inputs)
+    model = None
+    if recording.student:
+        model = load_student(recording.student, stepper)
+        inputs["student"] = {"path": recording.student, "hash": content_hash(Path(recording.student))}
+    return Crew(stepper, num_skills, tuple(experts), inputs, model)

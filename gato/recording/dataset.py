@@ -70,7 +70,9 @@ def assemble(recording: Recording, crew: Crew, blocks: list[tuple[Plan, Path]], 
         storage.update_episodes([to_buffer(one, view.observation_space, view.action_space) for one in episodes])
         ids = range(plan.first, plan.first + len(episodes))
         storage.update_episode_metadata([facts({"rewards": one.rewards}) for one in episodes], ids)
-        noiseless += [float(one.rewards.sum()) for one, level in zip(episodes, plan.noise, strict=True) if not level]
+        if not recording.student:
+            levels = zip(episodes, plan.noise, strict=True)
+            noiseless += [float(one.rewards.sum()) for one, level in levels if not level]
     if clipped:
         log.warning("%s: %d numbers of the expert's actions lay outside the box; clipped", recording.id, clipped)
     reference = _reference(recording, crew, noiseless)
@@ -190,6 +192,7 @@ def _command(recording: Recording) -> str:
         fewest, most = recording.changes
         what = f"{recording.env} --switch {' '.join(recording.switch)} --changes {fewest} {most}"
     levels = " ".join(f"{level:g}" for level in recording.noise)
-    name = f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
+    name = f" --student {recording.student}" if recording.student else ""
+    name += f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
     numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"
     return f"gato record {what} {numbers} --expert {recording.expert}{name}"

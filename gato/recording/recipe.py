@@ -42,9 +42,11 @@ class Recording:
     """Skills of one body between which an episode changes."""
     changes: tuple[int, int] = (1, 3)
     """Fewest and most changes of skill in an episode."""
+    student: str = ""
+    """Model folder: it acts, and the expert says what it should have done (DAgger)."""
 
     def __post_init__(self) -> None:
-        problems = [*self._wrong_numbers(), *self._wrong_switch()]
+        problems = [*self._wrong_numbers(), *self._wrong_switch(), *self._wrong_student()]
         if problems:
             raise ValueError(f"recording {self.env}: " + "; ".join(problems))
 
@@ -53,10 +55,11 @@ class Recording:
         """The Minari id of the dataset."""
         if self.dataset_id:
             return self.dataset_id
+        suffix = "-student" if self.student else ""
         if self.switch:
-            return f"gato/{self.env}/switch-v0"
+            return f"gato/{self.env}/switch{suffix}-v0"
         if self.env in SKILLS:
-            return f"gato/{self.env}-v0"
+            return f"gato/{self.env}{suffix}-v0"
         words = re.sub(r"-v\d+$", "", self.env.split("/")[-1].split(":")[-1])
         kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", words).lower()
         actor = self.expert if self.expert in ACTORS else "expert"
@@ -89,6 +92,14 @@ class Recording:
             wrong.append(f"switch is {list(self.switch)}; at least two different skills")
         if len(self.changes) != 2 or not 1 <= self.changes[0] <= self.changes[1]:
             wrong.append(f"changes is {list(self.changes)}; [fewest, most], at least 1")
+        return wrong
+
+    def _wrong_student(self) -> list[str]:
+        if not self.student:
+            return []
+        wrong = [] if self.skills else [f"{self.env} is no skill, and a student must be told one; see gato skills"]
+        if any(self.noise):
+            wrong.append(f"noise is {list(self.noise)}; a student takes none: what it remembers is what it did")
         return wrong
 
 
@@ -160,6 +171,7 @@ def _recording(entry: dict[str, Any]) -> Recording:
         "noise": tuple,
         "switch": tuple,
         "changes": tuple,
+        "student": str,
     }
     for key, value in values.items():
         if not isinstance(value, wanted[key]) or isinstance(value, bool):

@@ -261,7 +261,7 @@ def where_from(sources: Sources) -> str:
 
 def _artifact(artifact: Artifact) -> str:
     told = f"<b>{html.escape(artifact.name)}</b> <code>{artifact.content_hash}</code>"
-    if artifact.status not in ("ok", "untracked"):
+    if artifact.status not in ("ok", "untracked", "remembered"):
         told += f' <b class="bad">{artifact.status}</b>'
     if artifact.command:
         told += f'<br><code class="by">{html.escape(artifact.command)}</code>'

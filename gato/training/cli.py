@@ -44,6 +44,7 @@ HELP = """usage: gato {verb} -c CONFIG.yaml [--out DIR] [--key value ...]
   --run.loggers [csv, ...]      csv, tensorboard, wandb (offline unless logged in)
   --run.checkpoint_every N      updates between checkpoints
   --data.datasets '[{{"id": "gato/hopper/hop-forward-v0", "weight": 1}}, ...]'     --data.batch_size N     ...
+  --model.init_from DIR         model folder to go on from
   --model.network.size nano|mini|small|79m|364m|1.2b     --model.learning_rate X     ...
   --evaluation.every N          updates between rollout evaluations; 0 for none
   --trainer.max_steps N         updates; and any other argument of Lightning's Trainer
@@ -138,6 +139,12 @@ class GatoCLI(LightningCLI):
             show_overrides(self.parser, self.config, path)
 
     verb: Verb = "fit"
+
+    def instantiate_classes(self) -> None:
+        """A model that goes on from another reads and writes that one's tokens."""
+        super().instantiate_classes()
+        if self.model.parent is not None:
+            self.datamodule.codec = self.model.parent.codec
 
     @property
     def run_config(self) -> RunConfig:
@@ -324,12 +331,14 @@ def save_model(cli: GatoCLI, folder: Path, command: str) -> None:
         "loss": figures_of(cli.trainer, "train") or module.learned,
         "licence": "MIT",
     }
+    origin = cli.config.model.init_from
+    parent = {"init_from": {"path": origin, "hash": runs.content_hash(Path(origin))}} if origin else {}
     module.model.save(folder, card=card)
     runs.write_provenance(
         folder,
         command=command,
         config=cli.parser.dump(cli.config, skip_none=False),
         seeds={"weights": cli.config.seed_everything, "data": data.seed},
-        inputs={name: {"id": name, "hash": dataset.content_hash} for name, dataset in datasets.items()},
+        inputs={name: {"id": name, "hash": dataset.content_hash} for name, dataset in datasets.items()} | parent,
     )
     log.info("model: %s", folder)

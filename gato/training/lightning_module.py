@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -59,6 +60,7 @@ class GatoModule(LightningModule):
         warmup_steps: int = 100,
         final_share: float = 0.0,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
+        init_from: str = "",
     ) -> None:
         """Args:
         network: Size, embedding, head and layout of the model.
@@ -67,12 +69,15 @@ class GatoModule(LightningModule):
         warmup_steps: Updates of linear warm-up before the cosine.
         final_share: Learning rate at the last update, as a share of the peak.
         precision: bf16 autocast where matrix products are fast in it (auto), always, or never.
+        init_from: Model folder whose weights and tokens are the first ones; bodies it does not know begin anew.
         """
         super().__init__()
         self.network = network
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_steps, self.final_share = warmup_steps, final_share
         self.precision = precision
+        self.parent = Gato.load(Path(init_from)) if init_from else None
+        """Let go of in `setup`, so that no checkpoint holds it."""
         self.model: Gato
         self.learned: dict[str, float] = {}
         """Losses of the newest update."""
@@ -82,6 +87,9 @@ class GatoModule(LightningModule):
         if not hasattr(self, "model"):
             assert self.data.codec is not None
             self.model = Gato(self.network, self.data.codec)
+            if self.parent is not None:
+                self.model.begin_from(self.parent)
+                self.parent = None
         log.info("%s parameters, %s", f"{self.model.num_parameters():,}", "bf16" if self.is_bf16 else "fp32")
 
     @property
