@@ -14,7 +14,7 @@ from gato.experts.shipped import SHIPPED, find_expert
 from gato.runs import PROVENANCE, content_hash, find_artifact, read_provenance, write_json
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
-from gato.skills.table import get_skill
+from gato.skills.table import SKILLS, get_skill
 
 EPISODES = 50
 SEED = 0
@@ -46,7 +46,7 @@ def remembered(inputs: dict[str, dict[str, str]], beside: Path) -> dict[str, dic
     """Hashes and commands of what the expert was trained from, back to the beginning: the runs themselves go."""
     kept: dict[str, dict[str, object]] = {}
     for name, entry in inputs.items():
-        kept[name] = {"id": name, "hash": entry["hash"]}
+        kept[name] = {"id": f"shipped:{name}" if name in SKILLS else name, "hash": entry["hash"]}
         place = find_artifact(entry.get("path", name), beside=beside)
         home = next((one for one in (place, place and place.parent) if one and (one / PROVENANCE).is_file()), None)
         if home and not home.is_relative_to(SHIPPED):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -59,6 +60,29 @@ def assemble(recording: Recording, crew: Crew, blocks: list[tuple[Plan, Path]], 
     storage = MinariStorage.new(
         data, view.observation_space, view.action_space, view.env_spec, data_format="hdf5", jpeg_encoding=False
     )
+    has_task = bool(crew.inputs) and not recording.switch
+    with ThreadPoolExecutor(1) as pool:
+        # The simulator steps without the interpreter's lock, so the random episodes cost nothing beside the writing.
+        random = pool.submit(_returns, recording, replace(crew, experts=())) if has_task else None
+        noiseless = _write_episodes(recording, blocks, view, storage)
+        reference = {}
+        if random is not None:
+            # Switch episodes have no one task; nor does anything without an expert have a reference.
+            reference = _reference(random.result(), noiseless or _returns(recording, crew))
+    storage.update_metadata(_metadata(recording, crew, view, reference))
+    write_provenance(
+        folder,
+        command=_command(recording),
+        config=asdict(recording),
+        seeds={"seed": recording.seed},
+        inputs=crew.inputs,
+    )
+
+
+def _write_episodes(
+    recording: Recording, blocks: list[tuple[Plan, Path]], view: Dataset, storage: MinariStorage
+) -> list[float]:
+    """Returns of the episodes that the expert acted without noise."""
     facts, noiseless, clipped = EpisodeMetadataCallback(), [], 0
     for plan, path in blocks:
         block = Block.load(path, plan)
@@ -70,20 +94,11 @@ def assemble(recording: Recording, crew: Crew, blocks: list[tuple[Plan, Path]], 
         storage.update_episodes([to_buffer(one, view.observation_space, view.action_space) for one in episodes])
         ids = range(plan.first, plan.first + len(episodes))
         storage.update_episode_metadata([facts({"rewards": one.rewards}) for one in episodes], ids)
-        if not recording.student:
-            levels = zip(episodes, plan.noise, strict=True)
-            noiseless += [float(one.rewards.sum()) for one, level in levels if not level]
+        levels = zip(episodes, plan.noise, strict=True)
+        noiseless += [float(one.rewards.sum()) for one, level in levels if not (level or recording.student)]
     if clipped:
         log.warning("%s: %d numbers of the expert's actions lay outside the box; clipped", recording.id, clipped)
-    reference = _reference(recording, crew, noiseless)
-    storage.update_metadata(_metadata(recording, crew, view, reference))
-    write_provenance(
-        folder,
-        command=_command(recording),
-        config=asdict(recording),
-        seeds={"seed": recording.seed},
-        inputs=crew.inputs,
-    )
+    return noiseless
 
 
 def publish(folder: Path, target: Path) -> None:
@@ -132,12 +147,8 @@ def _metadata(recording: Recording, crew: Crew, view: Dataset, reference: dict[s
     return facts
 
 
-def _reference(recording: Recording, crew: Crew, noiseless: list[float]) -> dict[str, float]:
-    """Mean returns of random actions and of the expert; none for switch episodes, which have no one task."""
-    if recording.switch or not crew.inputs:
-        return {}
-    expert = noiseless or _returns(recording, crew)
-    random = _returns(recording, replace(crew, experts=()))
+def _reference(random: list[float], expert: list[float]) -> dict[str, float]:
+    """Mean returns of random actions and of the expert."""
     return {"random": float(np.mean(random)), "expert": float(np.mean(expert)), "expert_episodes": len(expert)}
 
 
