@@ -1,15 +1,19 @@
-"""Measure trained experts and put them into the package: python scripts/ship_expert.py RUN ...
+"""Measure trained experts and put them into the package: python scripts/ship_expert.py RUN[:BRAKE:ELEMENT:BEYOND] ...
 
-In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy.
+In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy. BRAKE is another run:
+its policy acts first, while element ELEMENT of the observation is beyond BEYOND (above it, or below a negative one).
 Out: gato/experts/shipped/<body>/<skill>/, its provenance with the score.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from gato.experts.policy import Policy
+from gato.experts.policy import Policy, Takeover
 from gato.experts.shipped import SHIPPED, find_expert
 from gato.runs import PROVENANCE, content_hash, find_artifact, read_provenance, write_json
 from gato.skills.bodies import get_body
@@ -20,10 +24,13 @@ EPISODES = 50
 SEED = 0
 
 
-def ship(run: Path) -> dict[str, object]:
+def ship(run: Path, brake: str = "", element: str = "", beyond: str = "") -> dict[str, object]:
     """Copy the run's policy; returns its figures."""
-    policy = Policy.load(find_expert(run))
-    record = read_provenance(run if (run / PROVENANCE).is_file() else run.parent)
+    policy = replace(Policy.load(find_expert(run)), takeover=None)
+    record = record_of(run)
+    if brake:
+        policy = replace(policy, takeover=Takeover(Policy.load(find_expert(brake)), int(element), float(beyond)))
+        record["inputs"][brake] = {"path": brake, "hash": content_hash(find_expert(brake))}
     expert = evaluate(policy, policy.skill, episodes=EPISODES, seed=SEED)
     spec = get_body(get_skill(policy.skill).body).spec
     random = evaluate(random_actor(spec, SEED), policy.skill, episodes=EPISODES, seed=SEED)
@@ -36,10 +43,16 @@ def ship(run: Path) -> dict[str, object]:
         **measured,
         "random": random.return_.mean,
     }
+    shutil.rmtree(SHIPPED / policy.skill, ignore_errors=True)
     folder = policy.save(SHIPPED / policy.skill)
     said = {"inputs": remembered(record["inputs"], run), "content_hash": content_hash(folder), "result": result}
     write_json(folder / PROVENANCE, {**record, **said})
     return result
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    """Provenance of a run, or of the run that a policy folder lies in."""
+    return read_provenance(run if (run / PROVENANCE).is_file() else run.parent)
 
 
 def remembered(inputs: dict[str, dict[str, str]], beside: Path) -> dict[str, dict[str, object]]:
@@ -57,8 +70,9 @@ def remembered(inputs: dict[str, dict[str, str]], beside: Path) -> dict[str, dic
 
 def main() -> None:
     """Ship every run named."""
-    for run in sys.argv[1:]:
-        result = ship(Path(run))
+    for words in sys.argv[1:]:
+        run, *brake = words.split(":")
+        result = ship(Path(run), *brake)
         print(f"{run}: {result['score']} success {result['success']}, random {result['random']:.1f}")
 
 

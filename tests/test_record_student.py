@@ -73,7 +73,7 @@ def test_what_a_student_cannot_do_is_said(minari_root: Path, student: str) -> No
         Recording(SKILL, noise=(0.1,), student=student)
     with pytest.raises(ValueError, match="must be told one"):
         Recording("Hopper-v5", expert="random", student=student)
-    with pytest.raises(ValueError, match='unknown body "?\'?walker2d'):
+    with pytest.raises(ValueError, match="unknown body \"?'?walker2d"):
         record_skill(Recording("walker2d/run-forward", student=student))
     with pytest.raises((ValueError, FileNotFoundError), match="nowhere"):
         record_skill(Recording(SKILL, student="nowhere"))

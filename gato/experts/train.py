@@ -134,13 +134,20 @@ class _Run:
         self.learner = Learner(config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed)
         layers, log_std_A = self.learner.weights()
         ones_O = np.ones(len(spec.observation))
-        box = {"low_A": spec.action_low, "high_A": spec.action_high}
-        self.blank = Policy(skill_id, mean_O=0 * ones_O, std_O=ones_O, layers=layers, log_std_A=log_std_A, **box)
+        self.blank = Policy(
+            skill_id,
+            mean_O=0 * ones_O,
+            std_O=ones_O,
+            layers=layers,
+            log_std_A=log_std_A,
+            low_A=spec.action_low,
+            high_A=spec.action_high,
+        )
         if config.init_from:
             parent = _relative(config.init_from, skill_id)
             self.learner.begin_from(parent)
             self.collector.trust(parent)
-            self.blank = replace(parent, skill=skill_id).with_layers(*self.learner.weights())
+            self.blank = replace(parent, skill=skill_id, takeover=None).with_layers(*self.learner.weights())
         self.pending: Rollout | None = None
 
     @property
