@@ -129,9 +129,10 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--size", default="mini")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--datasets", nargs="+", required=True, help="Minari ids of the mixture")
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(arguments.threads)
     table = []
     for row in rows(arguments):
         table.append(row)

@@ -31,7 +31,7 @@ def room(floor: int, *homes: str) -> Room:
 
 ROOMS = {
     "specs": room(0),
-    "runs": room(1),
+    "runs": room(0),
     "stages": room(2),
     "progress": room(1),
     "usage": room(1),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gato.experts.collect import Collector, Moments, Rollout, gather_starts, training_stepper
+from gato.experts.collect import Collector, Moments, Rollout, StartedStepper, gather_starts, training_stepper
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig
 
@@ -149,6 +149,30 @@ def test_episodes_begin_in_states_that_another_expert_left():
     begun = collector(starts)
     qpos, _ = begun.stepper.get_state(np.arange(4))
     assert all((starts.qpos_NQ == row).all(1).any() for row in qpos)
+
+
+def test_an_evaluation_from_start_states_begins_where_its_seeds_say():
+    starts = gather_starts([untrained("hopper/hop-backward")], seed=0, num_envs=4, num_steps=20)
+    stepper = StartedStepper("hopper/hop-forward", 3, starts)
+    first = stepper.reset(np.arange(3), [5, 6, 7])
+    qpos, _ = stepper.get_state(np.arange(3))
+    assert all((starts.qpos_NQ == row).all(1).any() for row in qpos)
+    np.testing.assert_array_equal(stepper.reset(np.arange(3), [7, 6, 5]), first[::-1])
+
+
+@pytest.mark.parametrize(("target", "factor"), [(1e-9, 1 / 1.5), (1e3, 1.5), (0.0, 1.0)])
+def test_the_learning_rate_follows_the_divergence(target, factor):
+    """Whatever an update diverges by, it is far above the first target and far below the second."""
+    config = PPOConfig(hidden=(8,), minibatch_size=4, target_divergence=target)
+    learner = Learner(config, num_observations=O, num_actions=A, seed=0)
+    learner.update(rollout(), learning_rate=1e-3)
+    assert learner.rate_factor == pytest.approx(factor)
+    again = Learner(config, num_observations=O, num_actions=A, seed=1)
+    again.load_state(*learner.state())
+    assert again.rate_factor == learner.rate_factor
+    for _ in range(10):
+        learner.update(rollout(), learning_rate=1e-3)
+    assert learner.rate_factor <= 4.0
 
 
 def test_settings_out_of_range_are_named_together():

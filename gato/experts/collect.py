@@ -16,7 +16,7 @@ import numpy as np
 
 from gato.experts.policy import Policy
 from gato.skills.batch_stepper import BatchStepper
-from gato.skills.stepper import make_stepper
+from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import Condition
 from gato.specs import _Arrays
 
@@ -28,6 +28,8 @@ FAILURE_COST = 3.0
 would end a run of negative rewards, and must not pay."""
 MAX_SEED = 2**31 - 1
 TRUSTED_STEPS = 1e6
+STEPS_A_POLICY = 200
+"""Mean control steps until another policy takes over while start states are gathered."""
 START_NOISE = 0.1
 """Standard deviation of the action noise (units of half the box) under which start states are gathered."""
 
@@ -218,6 +220,19 @@ class Collector:
         self.rng.bit_generator.state = facts["rng"]
 
 
+class StartedStepper(BatchStepper):
+    """Environments whose episodes all begin in start states, drawn by their seeds."""
+
+    def __init__(self, skill_id: str, num_envs: int, starts: StartStates) -> None:
+        super().__init__(skill_id, num_envs, env_spec=find_env_spec(skill_id))
+        self.starts = starts
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        """Begins an episode in each of `ids`; observations (b, O)."""
+        rows = [int(np.random.default_rng(seed).integers(len(self.starts.qpos_NQ))) for seed in seeds]
+        return self.set_state(ids, self.starts.qpos_NQ[rows], self.starts.qvel_NV[rows])
+
+
 def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
     """Environments that can be put into any state; ValueError where this MuJoCo is too old for them."""
     stepper = make_stepper(skill_id, num_envs)
@@ -229,27 +244,30 @@ def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
 def gather_starts(
     policies: Sequence[Policy], *, seed: int, num_envs: int = 64, num_steps: int = 500, every: int = 10
 ) -> StartStates:
-    """States of a body that `policies` visit, early ones and settled ones alike, for `Collector` to begin in.
+    """States of a body that `policies` visit, each also where another left it, for `Collector` to begin in.
 
     Each comes twice, the second time with its velocities reversed: a film played backwards shows a body that hops or
     walks the other way, which exploration finds much later by itself.
     """
     rng, gathered = np.random.default_rng([seed, 2]), []
     ids = np.arange(num_envs)
-    for policy in policies:
-        stepper = training_stepper(policy.skill, num_envs)
-        observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
-        for t in range(num_steps):
-            unit_BA = policy.act(policy.normalise(observations_BO))
-            unit_BA = np.clip(unit_BA, -1, 1) + START_NOISE * rng.standard_normal(unit_BA.shape, np.float32)
-            step = stepper.step(policy.to_box(unit_BA))
-            observations_BO = step.observations_BO
-            ended_B = step.terminated_B | step.truncated_B
-            if t % every == every - 1:
-                gathered.append(stepper.get_state(ids[~ended_B]))
-            if ended_B.any():
-                seeds = rng.integers(MAX_SEED, size=int(ended_B.sum())).tolist()
-                observations_BO[ended_B] = stepper.reset(ids[ended_B], seeds)
+    stepper = training_stepper(policies[0].skill, num_envs)
+    observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
+    acting_B = rng.integers(len(policies), size=num_envs)
+    for t in range(num_steps * len(policies)):
+        means = [policy.act(policy.normalise(observations_BO)) for policy in policies]
+        unit_BA = np.clip(np.stack(means)[acting_B, ids], -1, 1)
+        unit_BA += START_NOISE * rng.standard_normal(unit_BA.shape, np.float32)
+        step = stepper.step(policies[0].to_box(unit_BA))
+        observations_BO = step.observations_BO
+        ended_B = step.terminated_B | step.truncated_B
+        if t % every == every - 1:
+            gathered.append(stepper.get_state(ids[~ended_B]))
+        if ended_B.any():
+            seeds = rng.integers(MAX_SEED, size=int(ended_B.sum())).tolist()
+            observations_BO[ended_B] = stepper.reset(ids[ended_B], seeds)
+        changes_B = ended_B | (rng.random(num_envs) < 1 / STEPS_A_POLICY)
+        acting_B = np.where(changes_B, rng.integers(len(policies), size=num_envs), acting_B)
     qpos, qvel = zip(*gathered, strict=True)
     qpos_NQ, qvel_NV = np.concatenate(qpos), np.concatenate(qvel)
     return StartStates(np.concatenate([qpos_NQ, qpos_NQ]), np.concatenate([qvel_NV, -qvel_NV]))

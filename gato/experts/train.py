@@ -26,14 +26,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gato.experts.collect import Collector, Rollout, gather_starts, training_stepper
+from gato.experts.collect import Collector, Rollout, StartedStepper, gather_starts, training_stepper
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
 from gato.experts.shipped import find_expert
 from gato.progress import Progress
 from gato.runs import content_hash, open_run, read_json, write_atomic, write_json, write_provenance
-from gato.skills.evaluate import evaluate
+from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
 
 log = logging.getLogger("gato.experts")
@@ -252,10 +252,14 @@ def _figures(run: _Run, figures: UpdateFigures) -> dict[str, float]:
 
 
 def _evaluate(run: _Run) -> dict[str, float]:
-    """Deterministic episodes; the best policy so far is kept."""
-    policy = run.policy()
-    result = evaluate(policy, run.skill_id, episodes=EVALUATION_EPISODES, seed=EVALUATION_SEED + run.seed)
-    score = result.return_.mean
+    """Deterministic episodes; the best policy so far is kept. With start states, half of the episodes begin there."""
+    policy, seed = run.policy(), EVALUATION_SEED + run.seed
+    result = evaluate(policy, run.skill_id, episodes=EVALUATION_EPISODES, seed=seed)
+    score, starts = result.return_.mean, run.collector.starts
+    if starts is not None:
+        stepper = StartedStepper(run.skill_id, EVALUATION_EPISODES, starts)
+        begun = run_episodes(policy, stepper, evaluation_seeds(seed, EVALUATION_EPISODES))
+        score = (score + float(np.mean([one.return_ for one in begun]))) / 2
     if score > run.best:
         run.best = score
         policy.save(run.folder / "best")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gato.runs import write_atomic
 from gato.specs import COMMANDS, BodySpec, Element, near_match
 from gato.tokens.numbers import MuLawCodec, NumberCodec
 from gato.tokens.text import TextCodec
@@ -211,8 +212,8 @@ class Codec:
             "tokenizer_sha256": self.text.digest,
             "bodies": {name: body.json() for name, body in self.bodies.items()},
         }
-        _replace(folder / TOKENIZER_FILE, self.text.json)
-        _replace(folder / CODEC_FILE, _dump({**content, "sha256": _digest(content)}))
+        write_atomic(folder / TOKENIZER_FILE, self.text.json.encode())
+        write_atomic(folder / CODEC_FILE, _dump({**content, "sha256": _digest(content)}).encode())
 
     @classmethod
     def load(cls, folder: Path) -> Codec:
@@ -296,13 +297,3 @@ def _read_text_codec(path: Path, stated: str) -> TextCodec:
     if found != stated:
         raise ValueError(f"{path} was altered: sha256 {found}, codec.json states {stated}; copy the model folder again")
     return TextCodec.load(path)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write whole or not at all: what stood there stays if the disk is full. OSError names the path."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
