@@ -236,7 +236,7 @@ def expert_settings(skill: str) -> dict[str, Any]:
     others = [other.id for other in skills_of(get_skill(skill).body) if other.id != skill]
     if not {*config["start_states"]} <= {*SKILLS}:
         config["start_states"] = others
-    if config["init_from"] not in ("", *SKILLS):
+    if config["init_from"] not in ("", *others):
         log.warning("%s: the shipped expert went on from one that did not stay; this one begins from nothing", skill)
         config["init_from"] = ""
     return settings

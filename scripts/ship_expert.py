@@ -27,7 +27,8 @@ SEED = 0
 def ship(run: Path, brake: str = "", element: str = "", beyond: str = "") -> dict[str, object]:
     """Copy the run's policy; returns its figures."""
     policy = replace(Policy.load(find_expert(run)), takeover=None)
-    record = record_of(run)
+    home = run if (run / PROVENANCE).is_file() else run.parent
+    record = read_provenance(home)
     if brake:
         policy = replace(policy, takeover=Takeover(Policy.load(find_expert(brake)), int(element), float(beyond)))
         record["inputs"][brake] = {"path": brake, "hash": content_hash(find_expert(brake))}
@@ -45,21 +46,21 @@ def ship(run: Path, brake: str = "", element: str = "", beyond: str = "") -> dic
     }
     shutil.rmtree(SHIPPED / policy.skill, ignore_errors=True)
     folder = policy.save(SHIPPED / policy.skill)
-    said = {"inputs": remembered(record["inputs"], run), "content_hash": content_hash(folder), "result": result}
+    said = {"inputs": remembered(record["inputs"], home), "content_hash": content_hash(folder), "result": result}
     write_json(folder / PROVENANCE, {**record, **said})
     return result
 
 
-def record_of(run: Path) -> dict[str, Any]:
-    """Provenance of a run, or of the run that a policy folder lies in."""
-    return read_provenance(run if (run / PROVENANCE).is_file() else run.parent)
-
-
-def remembered(inputs: dict[str, dict[str, str]], beside: Path) -> dict[str, dict[str, object]]:
+def remembered(inputs: dict[str, dict[str, str]], beside: Path) -> dict[str, dict[str, Any]]:
     """Hashes and commands of what the expert was trained from, back to the beginning: the runs themselves go."""
-    kept: dict[str, dict[str, object]] = {}
+    kept: dict[str, dict[str, Any]] = {}
     for name, entry in inputs.items():
-        kept[name] = {"id": f"shipped:{name}" if name in SKILLS else name, "hash": entry["hash"]}
+        shipped = SHIPPED / name if name in SKILLS else None
+        is_shipped = shipped is not None and content_hash(shipped) == entry["hash"]
+        earlier = f"earlier {name}" if shipped else name
+        kept[name] = {"id": f"shipped:{name}" if is_shipped else earlier, "hash": entry["hash"]}
+        if is_shipped:
+            continue
         place = find_artifact(entry.get("path", name), beside=beside)
         home = next((one for one in (place, place and place.parent) if one and (one / PROVENANCE).is_file()), None)
         if home and not home.is_relative_to(SHIPPED):
