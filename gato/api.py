@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gato.runs import Artifact, find_artifact, lineage, minari_root, package_versions
-from gato.specs import near_match
 
 if TYPE_CHECKING:
     from gato.experts.ppo import PPOConfig
@@ -50,20 +49,22 @@ def info(path: str = "") -> dict[str, Any] | Artifact:
 
 
 def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
-    """List what can be asked for, or show one skill.
+    """List what can be asked for, of all bodies or of one, or show one skill.
 
     Example:
         gato skills half-cheetah/run-forward
 
     Args:
-        skill: Skill id, body/skill.
+        skill: Skill id, body/skill, or a body.
     """
+    from gato.skills.bodies import BODIES
     from gato.skills.table import SKILLS, get_skill
 
-    if not skill:
+    if skill in ("", *BODIES):
         return [
             {"skill": one.id, "prompt": one.prompt, "standard": one.is_standard, "environment": one.env_id}
             for one in SKILLS.values()
+            if skill in ("", one.body)
         ]
     one = get_skill(skill)
     return {
@@ -236,7 +237,7 @@ def data_show(dataset: str) -> dict[str, Any]:
     """
     from gato.data.minari_io import open_dataset
 
-    opened = open_dataset(_existing(dataset))
+    opened = open_dataset(dataset)
     return {
         **_dataset_row(opened.id),
         "folder": str(opened.folder),
@@ -263,17 +264,7 @@ def data_check(dataset: str, *, replay: int = 3, clip_actions: bool = False) -> 
     """
     from gato.data.check import check_dataset
 
-    return check_dataset(_existing(dataset), replay=replay, clip_actions=clip_actions).json()
-
-
-def _existing(dataset_id: str) -> str:
-    from gato.data.minari_io import list_datasets
-
-    known = list_datasets()
-    if dataset_id not in known:
-        hint = near_match(dataset_id, known) if known else "there is none yet; gato record makes one"
-        raise ValueError(f"no dataset {dataset_id!r} in {minari_root()}; {hint}")
-    return dataset_id
+    return check_dataset(dataset, replay=replay, clip_actions=clip_actions).json()
 
 
 def fit(arguments: list[str]) -> str | Path | dict[str, Any]:

@@ -57,6 +57,8 @@ ENVIRONMENT = """environment:
     MINARI_DATASETS_PATH  where datasets are    GATO_CACHE      where their flat copies are
     GATO_LOG              text or json          GATO_LOG_LEVEL  debug, info, warning or error
     MUJOCO_GL             egl or osmesa, for video"""
+MOST_CELL = 200
+"""Characters of a text in a table; --json gives all."""
 HELP_WIDTH = 110
 """Columns."""
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -119,6 +121,9 @@ def _what_is_kept(arguments: dict[str, Any]) -> str:
 
 
 def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
+    for word in argv:
+        if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise UsageError(f"{ascii(word)} is not valid UTF-8; type it again")
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
         if not argv:
@@ -292,7 +297,7 @@ def table(result: object) -> list[str]:
     if isinstance(result, list) and result and all(isinstance(row, dict) for row in result):
         return _columns(result)
     if not isinstance(result, dict):
-        return [_cell(result)]
+        return [str(result) if isinstance(result, (str, Path)) else _cell(result)]
     lines = []
     for key, value in result.items():
         if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
@@ -334,4 +339,5 @@ def _cell(value: object) -> str:
         return " | ".join(map(_cell, value))
     if isinstance(value, (list, tuple)):
         return "; ".join(map(_cell, value)) or "none" if len(value) <= 20 else f"{len(value)} values"
-    return "-" if value is None else str(value)
+    text = "-" if value is None else str(value)
+    return text if len(text) <= MOST_CELL else f"{text[:MOST_CELL]}..."

@@ -63,6 +63,7 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
         _refuse_existing(recording)
     target, staging = minari_root() / recording.id, _staging(recording)
     stepper = make_stepper((recording.skills or (recording.env,))[0], min(recording.episodes, BLOCK_EPISODES))
+    max_steps = _max_steps(recording, stepper)
     crew = find_crew(recording, stepper)
     if resume and target.exists():
         _check_same(recording, crew, read_json(target / "data" / "metadata.json").get("provenance"))
@@ -77,7 +78,13 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
     if settings.is_file():
         _check_same(recording, crew, read_json(settings))
     write_json(settings, made_by(recording, crew))
-    blocks = _record_blocks(recording, stepper, crew, staging)
+    try:
+        blocks = _record_blocks(recording, stepper, crew, staging, max_steps)
+    except BaseException:
+        # What failed before its first block has nothing to go on with: a mended expert begins anew.
+        if not any(staging.glob("block-*.npz")):
+            shutil.rmtree(staging, ignore_errors=True)
+        raise
     assemble(recording, crew, blocks, staging / "dataset")
     publish(staging / "dataset", target)
     shutil.rmtree(staging)
@@ -94,9 +101,10 @@ def _max_steps(recording: Recording, stepper: Stepper) -> int:
     return stepper.max_episode_steps
 
 
-def _record_blocks(recording: Recording, stepper: Stepper, crew: Crew, staging: Path) -> list[tuple[Plan, Path]]:
+def _record_blocks(
+    recording: Recording, stepper: Stepper, crew: Crew, staging: Path, max_steps: int
+) -> list[tuple[Plan, Path]]:
     """Record the blocks that are not there yet; every block with its plan, in order."""
-    max_steps = _max_steps(recording, stepper)
     blocks = []
     with Progress(recording.episodes, "episodes", recording.id) as progress:
         for first in range(0, recording.episodes, BLOCK_EPISODES):

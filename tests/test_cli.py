@@ -113,7 +113,7 @@ def test_a_misspelt_dataset_gets_a_near_match(capsys: Capture, monkeypatch: pyte
     for verb in ("show", "check"):
         code, text = told(f"data {verb} gato/hopper/hop-forwrd-v0", capsys)
         assert code == 1
-        assert "no dataset 'gato/hopper/hop-forwrd-v0'" in text
+        assert 'no Minari dataset "gato/hopper/hop-forwrd-v0"' in text
         assert 'did you mean "gato/hopper/hop-forward-v0"?' in text
 
 
@@ -277,6 +277,22 @@ def test_tables_show_scores_with_intervals() -> None:
         "tasks               return             success  expert",
         "hopper/hop-forward  5622 [5600, 5640]  1        -",
     ]
+
+
+def test_a_long_text_is_cut_in_a_table() -> None:
+    assert cli.table({"prompt": "run " * 1000})[0].endswith("...")
+    assert len(cli.table({"prompt": "run " * 1000})[0]) < 250
+
+
+def test_words_that_are_no_text_are_refused_at_once(capsys: Capture) -> None:
+    assert cli.run(["skills", "run\udcff"]) == cli.MISUSED
+    assert "is not valid UTF-8" in capsys.readouterr().err
+
+
+def test_a_body_lists_its_skills(capsys: Capture) -> None:
+    assert cli.run(["skills", "walker2d", "--json"]) == cli.DONE
+    listed = json.loads(capsys.readouterr().out)
+    assert {one["skill"] for one in listed} == {"walker2d/run-forward", "walker2d/walk-backward"}
 
 
 def test_every_verb_is_a_function_of_the_api() -> None:

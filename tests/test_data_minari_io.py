@@ -133,7 +133,7 @@ def test_a_dict_environment_is_recorded_and_replays(minari_root: Path, monkeypat
 
 
 def test_an_unknown_dataset_has_a_near_match(minari_root: Path) -> None:
-    with pytest.raises(ValueError, match="there is none; record one"):
+    with pytest.raises(ValueError, match="there is none yet; gato record makes one"):
         open_dataset("gato/hopper/hop-forward-v0")
     record_skill(HOPPER)
     with pytest.raises(ValueError, match='did you mean "gato/hopper/hop-forward-v0"'):

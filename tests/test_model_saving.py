@@ -91,13 +91,13 @@ def test_a_missing_or_altered_file_is_named(folder, name):
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 1
     (folder / name).write_bytes(flipped)
-    with pytest.raises(ValueError, match=rf"is damaged: missing \[\], altered \['{name}'\]; copy it again"):
+    with pytest.raises(ValueError, match=rf"is damaged: {name} was altered; copy it again"):
         Gato.load(folder)
     (folder / name).write_bytes(content[:-1])
-    with pytest.raises(ValueError, match=rf"altered \['{name}'\]"):
+    with pytest.raises(ValueError, match=rf"{name} was altered"):
         Gato.load(folder)
     (folder / name).unlink()
-    with pytest.raises(ValueError, match=rf"missing \['{name}'\], altered \[\]"):
+    with pytest.raises(ValueError, match=rf"is damaged: {name} is missing; copy"):
         Gato.load(folder)
 
 

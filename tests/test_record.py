@@ -297,3 +297,17 @@ def test_what_cannot_be_recorded_is_refused(minari_root: Path, recording: dict[s
     with pytest.raises(ValueError, match=message):
         record_skill(Recording(**recording))  # type: ignore[arg-type]
     assert list_datasets() == ()
+
+
+def test_a_recording_that_failed_before_its_first_block_leaves_nothing(minari_root: Path, tmp_path: Path) -> None:
+    """A mended expert records under the same id; the fault in it is told with its place."""
+    code = tmp_path / "expert.py"
+    recording = Recording("CartPole-v1", episodes=2, expert=f"{code}:make", dataset_id="gato/cart/mine-v0")
+    code.write_text("def make(env):\n    def act(o):\n        raise KeyError('boom')\n    return act\n")
+    with pytest.raises(ValueError, match=r"expert\.py:make raised KeyError: 'boom' .*line 3"):
+        record_skill(recording)
+    with pytest.raises(ValueError, match="take no noise"):
+        record_skill(dataclasses.replace(recording, expert="random", noise=(0.1,)))
+    code.write_text("def make(env):\n    return lambda o: (o[:, 2] > 0).astype(int)\n")
+    stored = next(episodes(open_dataset(record_skill(recording))))
+    assert np.array_equal(stored.actions[:, 0], stored.observations[:-1, 2] > 0)

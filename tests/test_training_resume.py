@@ -287,4 +287,4 @@ def test_a_model_of_another_network_is_refused(
 ) -> None:
     flags = (f"--model.init_from={undisturbed / 'model'}", "--model.network.mixtures=2")
     assert run_fit(tmp_path / "run", *flags, config=toy_config) == 1
-    assert "init_from is a model of" in capsys.readouterr().err
+    assert "mixtures is 1 there, 2 here" in capsys.readouterr().err

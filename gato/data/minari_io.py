@@ -91,8 +91,8 @@ def open_dataset(dataset_id: str) -> Dataset:
     folder = minari_root() / dataset_id
     if not (folder / "data" / "metadata.json").is_file():
         known = list_datasets()
-        hint = near_match(dataset_id, known) if known else "there is none; record one with gato record"
-        raise ValueError(f'no Minari dataset "{dataset_id}" in {minari_root()}; {hint}')
+        hint = near_match(dataset_id, known) if known else "there is none yet"
+        raise ValueError(f'no Minari dataset "{dataset_id}" in {minari_root()}; {hint}; gato record makes one')
     try:
         stored = minari.MinariDataset(folder / "data")
         metadata = stored.storage.metadata

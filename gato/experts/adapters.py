@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -53,8 +54,14 @@ class ForeignExpert:
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
         """Actions (B, A) as the user's function gives them (the caller clips to the box and counts)."""
-        actions_BA = np.asarray(self.act(observations_BO))
+        try:
+            actions_BA = np.asarray(self.act(observations_BO))
+        except Exception as error:
+            raise _fault(error, self.text) from error
         wanted = (len(observations_BO), len(self.spec.action))
+        if actions_BA.ndim == 1 and wanted[1] == 1:
+            # Gymnasium's discrete action is one number, not a row of one.
+            actions_BA = actions_BA[:, None]
         if actions_BA.shape != wanted:
             raise ValueError(
                 f"{self.text} gave actions of shape {actions_BA.shape} for {len(observations_BO)} observations;"
@@ -80,7 +87,10 @@ def _call_factory(path: Path, name: str, env: gymnasium.Env[Any, Any]) -> Any:
     if not callable(factory):
         own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise ValueError(f'{path} has no function "{name}"; {near_match(name, own) if own else "it defines none"}')
-    act = factory(env)
+    try:
+        act = factory(env)
+    except Exception as error:
+        raise _fault(error, f"{path}:{name}") from error
     if not callable(act):
         raise ValueError(f"{path}:{name} returned {type(act).__name__}; a function act(observations_BO) is needed")
     return act
@@ -97,5 +107,14 @@ def _load_module(path: Path) -> ModuleType:
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.append(folder)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise _fault(error, str(path)) from error
     return module
+
+
+def _fault(error: Exception, text: str) -> ValueError:
+    """What went wrong in the user's own file, and where."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return ValueError(f"{text} raised {type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})")

@@ -107,7 +107,9 @@ class Gato(nn.Module):
     def begin_from(self, parent: Gato) -> None:
         """Take over another model's weights; bodies it does not know keep theirs. ValueError for another network."""
         if parent.config != self.config:
-            raise ValueError(f"init_from is a model of {parent.config}, this one is of {self.config}; use its settings")
+            theirs, ours = dataclasses.asdict(parent.config), dataclasses.asdict(self.config)
+            wrong = [f"{key} is {theirs[key]} there, {ours[key]} here" for key in ours if theirs[key] != ours[key]]
+            raise ValueError(f"init_from is a model of another network: {'; '.join(wrong)}; use its --model.network")
         self.load_state_dict({**self.state_dict(), **parent.state_dict()})
 
     def tensor(self, array: np.ndarray) -> Tensor:
@@ -261,7 +263,8 @@ class Gato(nn.Module):
         missing = [name for name in FILES if name not in found]
         altered = [name for name, digest in found.items() if digest != stored["files"][name]]
         if missing or altered:
-            raise ValueError(f"model folder {place} is damaged: missing {missing}, altered {altered}; copy it again")
+            wrong = [f"{name} is missing" for name in missing] + [f"{name} was altered" for name in altered]
+            raise ValueError(f"model folder {place} is damaged: {', '.join(wrong)}; copy it again")
         settings = dict(stored["model"])
         config = ModelConfig(**{**settings, "layout": Layout(**settings["layout"])})
         # On the meta device nothing is drawn, so that loading a model leaves the random state alone.

@@ -6,6 +6,7 @@ In: a model folder and `Wishes`. Out: `Results`; in `out`: results.json, videos/
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from gato.rollout.suite import Results, measure_suite, skills_by_body, suite_ski
 from gato.rollout.switching import switching
 from gato.rollout.video import write_videos
 from gato.runs import content_hash, open_run, write_json, write_provenance
+from gato.skills.bodies import MAX_EPISODE_STEPS
+
+log = logging.getLogger("gato")
 
 RESULTS = "results.json"
 DEFAULT_SUITE = "demo"
@@ -83,6 +87,8 @@ def evaluate_model(
     """
     place = model_folder(model)
     loaded = Gato.load(place)
+    if conditions.steps < MAX_EPISODE_STEPS:
+        log.warning("episodes end after %d steps: no scores to compare with those of whole ones", conditions.steps)
     questions = _questions(loaded, wishes)
     dataset = open_dataset(wishes.dataset) if wishes.dataset else None
     if wishes.measures_suite or wishes.ablate:
