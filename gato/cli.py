@@ -115,9 +115,10 @@ def _in_words(error: Exception) -> str:
 
 
 def _what_is_kept(arguments: dict[str, Any]) -> str:
+    if "resume" not in arguments:
+        return "nothing was finished"
     place = f" in {arguments['out']}" if arguments.get("out") else ""
-    how = "; --resume goes on with it" if "resume" in arguments else ""
-    return f"finished work{place} is kept{how}"
+    return f"finished work{place} is kept; --resume goes on with it"
 
 
 def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
@@ -146,7 +147,7 @@ def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
     with contextlib.redirect_stdout(sys.stderr):
         words = [arguments[word] for word in _words(function)]
         result = function(*words, **{key: value for key, value in arguments.items() if key not in _words(function)})
-    print(to_json(result) if as_json else "\n".join(table(result)))
+    print(_shown(result, as_json=as_json))
     if isinstance(result, dict) and result.get("problems"):
         raise ValueError(f"{len(result['problems'])} problems found; the first: {result['problems'][0]}")
 
@@ -155,7 +156,13 @@ def _run_lightning(name: str, rest: list[str]) -> None:
     is_shown = any(word in ("-h", "--help", "--help-all") or word.startswith("--print_config") for word in rest)
     with contextlib.redirect_stdout(sys.stdout if is_shown else sys.stderr):
         result = COMMANDS[name]([word for word in rest if word != "--json"])
-    print(to_json(result) if "--json" in rest else "\n".join(table(result)))
+    print(_shown(result, as_json="--json" in rest))
+
+
+def _shown(result: object, *, as_json: bool) -> str:
+    if as_json:
+        return to_json({"path": result} if isinstance(result, Path) else result)
+    return "\n".join(table(result))
 
 
 def _find_command(argv: list[str]) -> tuple[str, list[str]]:
@@ -232,8 +239,7 @@ def _make_parser(name: str, function: Callable[..., Any]) -> ArgumentParser:
             parser.add_argument(parameter.name, type=hint, help=text)
         else:
             parser.add_argument(parameter.name, type=hint, help=text, nargs="?", default=parameter.default)
-    if hints["return"] is not Path:
-        parser.add_argument("--json", action="store_true", help="Print JSON, not a table.")
+    parser.add_argument("--json", action="store_true", help="Print JSON, not a table.")
     return parser
 
 

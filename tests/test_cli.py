@@ -279,6 +279,12 @@ def test_tables_show_scores_with_intervals() -> None:
     ]
 
 
+def test_a_command_that_makes_a_folder_says_where_in_json(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gato.experts.train.train_expert", lambda *_, **__: Path("there"))
+    assert cli.run(["expert", "train", "hopper/hop-forward", "--out", "there", "--json"]) == cli.DONE
+    assert json.loads(capsys.readouterr().out) == {"path": "there"}
+
+
 def test_a_long_text_is_cut_in_a_table() -> None:
     assert cli.table({"prompt": "run " * 1000})[0].endswith("...")
     assert len(cli.table({"prompt": "run " * 1000})[0]) < 250
