@@ -31,7 +31,7 @@ from transformers import LlamaConfig, LlamaModel
 
 from gato.model.config import TrunkConfig
 from gato.model.gato import Gato
-from gato.model.trunk import Place, load_llama
+from gato.model.trunk import Place, llama_settings, load_llama
 from gato.record import load_recipe, record_skill
 from gato.specs import Rows
 from gato.training.cli import make_cli
@@ -51,16 +51,10 @@ class LlamaTrunk(nn.Module):
         self.llama = LlamaModel(
             LlamaConfig(
                 vocab_size=1,
-                hidden_size=config.width,
-                intermediate_size=config.hidden,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                num_key_value_heads=config.key_value_heads or config.heads,
-                rms_norm_eps=config.norm_eps,
                 max_position_embeddings=2048,
-                rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
                 attn_implementation=attention,
                 use_cache=False,
+                **llama_settings(config),
             )
         )
 

@@ -123,7 +123,7 @@ def _what_is_kept(arguments: dict[str, Any]) -> str:
 
 def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
     for word in argv:
-        if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
             raise UsageError(f"{ascii(word)} is not valid UTF-8; type it again")
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())

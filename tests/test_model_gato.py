@@ -221,7 +221,7 @@ def constant_head(model: Gato, log_scale: float) -> None:
         )
 
 
-def test_loss_is_a_mean_over_elements_then_steps_then_bodies():
+def test_loss_is_a_mean_over_elements_then_steps_then_rows():
     """Else 17 joints outweigh one, and long episodes short ones. Figures by hand, from the bins of the targets."""
     pair = replace(CART, name="pair", action=(*CART.action, *CART.action))
     model = make_model(ModelConfig(size="nano", layout=SHORT), CART, pair).double()

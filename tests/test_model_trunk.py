@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gato.model.config import PRESETS, TrunkConfig
-from gato.model.trunk import Cache, Place, Trunk, attend, load_llama
+from gato.model.trunk import Cache, Place, Trunk, attend, llama_settings, load_llama
 
 CONFIG = TrunkConfig(width=64, layers=3, heads=4, hidden=96)
 GROUPED = TrunkConfig(width=64, layers=2, heads=8, hidden=80, key_value_heads=2, rope_theta=500.0, norm_eps=1e-3)
@@ -18,14 +18,8 @@ def make_llama(config: TrunkConfig) -> LlamaForCausalLM:
     made = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=50,
-            hidden_size=config.width,
-            intermediate_size=config.hidden,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.key_value_heads or config.heads,
-            rms_norm_eps=config.norm_eps,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
             attn_implementation="eager",
+            **llama_settings(config),
         )
     ).double()
     for weight in made.parameters():

@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,10 +56,8 @@ class ForeignExpert:
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
         """Actions (B, A) as the user's function gives them (the caller clips to the box and counts)."""
-        try:
+        with _told_where(self.text):
             actions_BA = np.asarray(self.act(observations_BO))
-        except Exception as error:
-            raise _fault(error, self.text) from error
         wanted = (len(observations_BO), len(self.spec.action))
         if actions_BA.ndim == 1 and wanted[1] == 1:
             # Gymnasium's discrete action is one number, not a row of one.
@@ -87,10 +87,8 @@ def _call_factory(path: Path, name: str, env: gymnasium.Env[Any, Any]) -> Any:
     if not callable(factory):
         own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise ValueError(f'{path} has no function "{name}"; {near_match(name, own) if own else "it defines none"}')
-    try:
+    with _told_where(f"{path}:{name}"):
         act = factory(env)
-    except Exception as error:
-        raise _fault(error, f"{path}:{name}") from error
     if not callable(act):
         raise ValueError(f"{path}:{name} returned {type(act).__name__}; a function act(observations_BO) is needed")
     return act
@@ -107,14 +105,17 @@ def _load_module(path: Path) -> ModuleType:
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.append(folder)
-    try:
+    with _told_where(str(path)):
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise _fault(error, str(path)) from error
     return module
 
 
-def _fault(error: Exception, text: str) -> ValueError:
-    """What went wrong in the user's own file, and where."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return ValueError(f"{text} raised {type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})")
+@contextmanager
+def _told_where(text: str) -> Iterator[None]:
+    """Whatever the user's own code raises becomes a ValueError that says what it was, and where."""
+    try:
+        yield
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        told = f"{text} raised {type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"
+        raise ValueError(told) from error

@@ -7,6 +7,7 @@ Its shape is that of the Llama family; `load_llama` reads such a checkpoint's we
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -208,6 +209,19 @@ class Trunk(nn.Module):
         for layer, block in enumerate(self.blocks):
             hidden_BSD = block(hidden_BSD, tables, place, cache, layer)
         return self.norm(hidden_BSD)
+
+
+def llama_settings(config: TrunkConfig) -> dict[str, Any]:
+    """The same shape in the words of transformers' `LlamaConfig`."""
+    return {
+        "hidden_size": config.width,
+        "intermediate_size": config.hidden,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.key_value_heads or config.heads,
+        "rms_norm_eps": config.norm_eps,
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
+    }
 
 
 def load_llama(trunk: Trunk, state: dict[str, Tensor]) -> None:
