@@ -78,7 +78,9 @@ def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
         "reading": one.reading,
         "rule": [str(condition) for condition in one.rule],
         "reward": [
-            f"{term.weight:g} * {term.name}" + (f" (at most {term.limit:g})" if term.limit < math.inf else "")
+            f"{term.weight:g} * {term.name}"
+            + (f" (at most {term.limit:g})" if term.limit < math.inf else "")
+            + (f" (at least {term.least:g})" if term.least > -math.inf else "")
             for term in one.reward
         ],
     }

@@ -125,10 +125,11 @@ def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
     for word in argv:
         if any("\ud800" <= letter <= "\udfff" for letter in word):
             raise UsageError(f"{ascii(word)} is not valid UTF-8; type it again")
-    if not argv or argv[0] in ("-h", "--help", "help"):
+    if not argv:
+        sys.stderr.write(_overview() + "\n")
+        raise UsageError("a command is needed")
+    if argv[0] in ("-h", "--help", "help"):
         print(_overview())
-        if not argv:
-            raise UsageError("a command is needed")
         return
     if argv == ["--version"]:
         print(gato.__version__)
@@ -148,8 +149,10 @@ def _dispatch(argv: list[str], arguments: dict[str, Any]) -> None:
         words = [arguments[word] for word in _words(function)]
         result = function(*words, **{key: value for key, value in arguments.items() if key not in _words(function)})
     print(_shown(result, as_json=as_json))
-    if isinstance(result, dict) and result.get("problems"):
-        raise ValueError(f"{len(result['problems'])} problems found; the first: {result['problems'][0]}")
+    problems = result.changed() if isinstance(result, Artifact) else isinstance(result, dict) and result.get("problems")
+    if problems:
+        first = f"{len(problems)} problems found; the first: " if len(problems) > 1 else ""
+        raise ValueError(first + problems[0])
 
 
 def _run_lightning(name: str, rest: list[str]) -> None:
@@ -306,7 +309,9 @@ def table(result: object) -> list[str]:
         return [str(result) if isinstance(result, (str, Path)) else _cell(result)]
     lines = []
     for key, value in result.items():
-        if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
+        if value == {}:
+            continue
+        if isinstance(value, dict) and all(isinstance(row, dict) for row in value.values()):
             lines += ["", *_columns([{key: name, **row} for name, row in value.items()])]
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             lines += ["", key, *_columns(value)]

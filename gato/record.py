@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,12 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
         _check_same(recording, crew, read_json(settings))
     write_json(settings, made_by(recording, crew))
     try:
-        blocks = _record_blocks(recording, stepper, crew, staging, max_steps)
+        assemble(recording, crew, _record_blocks(recording, stepper, crew, staging, max_steps), staging / "dataset")
     except BaseException:
         # What failed before its first block has nothing to go on with: a mended expert begins anew.
         if not any(staging.glob("block-*.npz")):
             shutil.rmtree(staging, ignore_errors=True)
         raise
-    assemble(recording, crew, blocks, staging / "dataset")
     publish(staging / "dataset", target)
     shutil.rmtree(staging)
     return recording.id
@@ -103,9 +103,8 @@ def _max_steps(recording: Recording, stepper: Stepper) -> int:
 
 def _record_blocks(
     recording: Recording, stepper: Stepper, crew: Crew, staging: Path, max_steps: int
-) -> list[tuple[Plan, Path]]:
+) -> Iterator[tuple[Plan, Path]]:
     """Record the blocks that are not there yet; every block with its plan, in order."""
-    blocks = []
     with Progress(recording.episodes, "episodes", recording.id) as progress:
         for first in range(0, recording.episodes, BLOCK_EPISODES):
             plan = plan_block(
@@ -121,9 +120,8 @@ def _record_blocks(
                 student = crew.student(plan, recording.skills)
                 block = record_block(stepper, crew.actors(plan.seeds[0]), recording.skills, plan, student)
                 block.save(path)
-            blocks.append((plan, path))
             progress.update(len(plan.seeds))
-    return blocks
+            yield plan, path
 
 
 def _staging(recording: Recording) -> Path:

@@ -224,6 +224,11 @@ class Artifact:
     content_hash: str
     inputs: tuple[Artifact, ...]
 
+    def changed(self) -> list[str]:
+        """What is no longer what was used, in words."""
+        own = [f"{self.name} ({self.place}) has changed since it was used"] if self.status == "changed" else []
+        return own + [line for artifact in self.inputs for line in artifact.changed()]
+
     def lines(self, depth: int = 0) -> list[str]:
         """The tree as text, one artifact a line with its command below."""
         words = {

@@ -25,7 +25,7 @@ COMMANDS = ("forward_speed", "lateral_speed", "yaw_rate")
 def near_match(word: str, allowed: Iterable[str]) -> str:
     """The tail of an error line: `did you mean "x"?` where something is near, else the allowed words."""
     options = sorted(set(allowed))
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
     return f'did you mean "{close[0]}"?' if close else "allowed: " + ", ".join(options)
 
 

@@ -1,7 +1,6 @@
-"""Measure trained experts and put them into the package: python scripts/ship_expert.py RUN[:BRAKE:ELEMENT:BEYOND] ...
+"""Measure trained experts and put them into the package: python scripts/ship_expert.py RUN ...
 
-In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy. BRAKE is another run:
-its policy acts first, while element ELEMENT of the observation is beyond BEYOND (above it, or below a negative one).
+In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy.
 Out: gato/experts/shipped/<body>/<skill>/, its provenance with the score.
 """
 
@@ -9,11 +8,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gato.experts.policy import Policy, Takeover
+from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
 from gato.runs import PROVENANCE, content_hash, find_artifact, read_provenance, write_json
 from gato.skills.bodies import get_body
@@ -24,14 +22,11 @@ EPISODES = 50
 SEED = 0
 
 
-def ship(run: Path, brake: str = "", element: str = "", beyond: str = "") -> dict[str, object]:
+def ship(run: Path) -> dict[str, object]:
     """Copy the run's policy; returns its figures."""
-    policy = replace(Policy.load(find_expert(run)), takeover=None)
+    policy = Policy.load(find_expert(run))
     home = run if (run / PROVENANCE).is_file() else run.parent
     record = read_provenance(home)
-    if brake:
-        policy = replace(policy, takeover=Takeover(Policy.load(find_expert(brake)), int(element), float(beyond)))
-        record["inputs"][brake] = {"path": brake, "hash": content_hash(find_expert(brake))}
     expert = evaluate(policy, policy.skill, episodes=EPISODES, seed=SEED)
     spec = get_body(get_skill(policy.skill).body).spec
     random = evaluate(random_actor(spec, SEED), policy.skill, episodes=EPISODES, seed=SEED)
@@ -46,13 +41,16 @@ def ship(run: Path, brake: str = "", element: str = "", beyond: str = "") -> dic
     }
     shutil.rmtree(SHIPPED / policy.skill, ignore_errors=True)
     folder = policy.save(SHIPPED / policy.skill)
-    said = {"inputs": remembered(record["inputs"], home), "content_hash": content_hash(folder), "result": result}
+    said = {"inputs": remembered(record["inputs"], home, set()), "content_hash": content_hash(folder), "result": result}
     write_json(folder / PROVENANCE, {**record, **said})
     return result
 
 
-def remembered(inputs: dict[str, dict[str, str]], beside: Path) -> dict[str, dict[str, Any]]:
-    """Hashes and commands of what the expert was trained from, back to the beginning: the runs themselves go."""
+def remembered(inputs: dict[str, dict[str, str]], beside: Path, told: set[str]) -> dict[str, dict[str, Any]]:
+    """Hashes and commands of what the expert was trained from, back to the beginning: the runs themselves go.
+
+    Experts that learn from each other share ancestors: what one was made of is `told` once.
+    """
     kept: dict[str, dict[str, Any]] = {}
     for name, entry in inputs.items():
         shipped = SHIPPED / name if name in SKILLS else None
@@ -65,15 +63,17 @@ def remembered(inputs: dict[str, dict[str, str]], beside: Path) -> dict[str, dic
         home = next((one for one in (place, place and place.parent) if one and (one / PROVENANCE).is_file()), None)
         if home and not home.is_relative_to(SHIPPED):
             record = read_provenance(home)
-            kept[name] |= {"command": record["command"], "inputs": remembered(record["inputs"], home)}
+            is_new = entry["hash"] not in told
+            told.add(entry["hash"])
+            earlier_inputs = remembered(record["inputs"], home, told) if is_new else {}
+            kept[name] |= {"command": record["command"], "inputs": earlier_inputs}
     return kept
 
 
 def main() -> None:
     """Ship every run named."""
-    for words in sys.argv[1:]:
-        run, *brake = words.split(":")
-        result = ship(Path(run), *brake)
+    for run in sys.argv[1:]:
+        result = ship(Path(run))
         print(f"{run}: {result['score']} success {result['success']}, random {result['random']:.1f}")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gato import api, cli
-from gato.runs import open_run, write_provenance
+from gato.runs import content_hash, open_run, write_provenance
 
 HELP_SECONDS = 0.5
 """`gato --help` answers within this: the design, section 1."""
@@ -194,7 +194,7 @@ def test_found_problems_are_a_failure(capsys: Capture, monkeypatch: pytest.Monke
     assert cli.run(["data", "check", "gato/x-v0", "--json"]) == 1
     shown = capsys.readouterr()
     assert json.loads(shown.out)["problems"] == ["step 3: actions are NaN"]
-    assert shown.err == "gato: error: 1 problems found; the first: step 3: actions are NaN\n"
+    assert shown.err == "gato: error: step 3: actions are NaN\n"
 
 
 def test_a_traceback_needs_debug(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,12 +254,18 @@ def test_info_shows_versions_and_places(capsys: Capture) -> None:
 
 
 def test_info_shows_the_lineage_of_an_artifact(tmp_path: Path, capsys: Capture) -> None:
-    for name, inputs in (("expert", {}), ("model", {"expert": {"path": str(tmp_path / "expert"), "hash": "old"}})):
+    for name, parents in (("expert", ()), ("model", ("expert",))):
+        inputs = {one: {"path": str(tmp_path / one), "hash": content_hash(tmp_path / one)} for one in parents}
         open_run(tmp_path / name)
         write_provenance(tmp_path / name, command=f"gato make {name}", config={}, seeds=[], inputs=inputs)
     assert cli.run(["info", str(tmp_path / "model")]) == 0
-    assert "CONTENT CHANGED SINCE" in capsys.readouterr().out
-    assert cli.run(["info", str(tmp_path / "model"), "--json"]) == 0
+    assert "by: gato make expert" in capsys.readouterr().out
+    (tmp_path / "expert" / "weights").write_text("others")
+    assert cli.run(["info", str(tmp_path / "model")]) == 1
+    shown = capsys.readouterr()
+    assert "CONTENT CHANGED SINCE" in shown.out
+    assert shown.err.startswith("gato: error: expert (")
+    assert cli.run(["info", str(tmp_path / "model"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["inputs"][0]["status"] == "changed"
 
 

@@ -1,11 +1,9 @@
 """Policies: what they compute, that they come back as they were saved, and what is said of damaged ones."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from gato.experts.policy import Policy, Takeover
+from gato.experts.policy import Policy
 
 
 def small_policy(low=-1.0, high=1.0):
@@ -53,17 +51,6 @@ def test_saved_policy_comes_back_to_the_bit(tmp_path):
     np.testing.assert_array_equal(policy(observations), again(observations))
     assert again.skill == policy.skill
     assert sum(file.stat().st_size for file in (tmp_path / "expert").iterdir()) < 100_000
-
-
-def test_a_takeover_acts_while_its_element_is_beyond_the_threshold(tmp_path):
-    own, other = small_policy(), replace(small_policy(), mean_O=np.zeros(3))
-    observations = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.3], [0.0, 0.0, -1.0]])
-    for beyond, due in ((0.3, [True, False, False]), (-0.3, [False, False, True])):
-        policy = replace(own, takeover=Takeover(other, 2, beyond))
-        again = Policy.load(policy.save(tmp_path / f"expert{beyond}"))
-        expected = np.where(np.array(due)[:, None], other(observations), own(observations))
-        np.testing.assert_allclose(policy(observations), expected, rtol=1e-5)
-        np.testing.assert_array_equal(again(observations), policy(observations))
 
 
 def test_missing_or_damaged_files_are_named(tmp_path):

@@ -144,7 +144,7 @@ def test_log_probabilities_are_those_of_the_policy_that_acted():
 
 
 def test_episodes_begin_in_states_that_another_expert_left():
-    starts = gather_starts([untrained("hopper/hop-backward")], seed=0, num_envs=4, num_steps=20)
+    starts = gather_starts([untrained("hopper/hop-backward")], seed=0, num_envs=4, with_reversed=True)
     assert len(starts.qpos_NQ) == len(starts.qvel_NV) > 0
     begun = collector(starts)
     qpos, _ = begun.stepper.get_state(np.arange(4))
@@ -152,7 +152,7 @@ def test_episodes_begin_in_states_that_another_expert_left():
 
 
 def test_an_evaluation_from_start_states_begins_where_its_seeds_say():
-    starts = gather_starts([untrained("hopper/hop-backward")], seed=0, num_envs=4, num_steps=20)
+    starts = gather_starts([untrained("hopper/hop-backward")], seed=0, num_envs=4, with_reversed=True)
     stepper = StartedStepper("hopper/hop-forward", 3, starts)
     first = stepper.reset(np.arange(3), [5, 6, 7])
     qpos, _ = stepper.get_state(np.arange(3))
@@ -173,6 +173,51 @@ def test_the_learning_rate_follows_the_divergence(target, factor):
     for _ in range(10):
         learner.update(rollout(), learning_rate=1e-3)
     assert learner.rate_factor <= 4.0
+
+
+def test_an_actor_that_begins_late_does_not_jump():
+    """After ten updates of the critic alone, the first one of the actor is no longer than a fresh learner's."""
+    moved = []
+    for warm_up in (0, 10):
+        config = PPOConfig(hidden=(8,), minibatch_size=15, epochs=1)
+        learner = Learner(config, num_observations=O, num_actions=A, seed=0)
+        for _ in range(warm_up):
+            learner.update(rollout(), learning_rate=1e-3, critic_only=True)
+        assert learner.rate_factor == 1.0
+        if warm_up:
+            learner.begin_actor()
+        before = learner.weights()[0][0][0]
+        learner.update(rollout(), learning_rate=1e-3)
+        moved.append(np.abs(learner.weights()[0][0][0] - before).max())
+    assert moved[1] == pytest.approx(moved[0], rel=0.05)
+
+
+def test_an_update_ends_with_the_epoch_that_moved_the_policy_too_far():
+    def moved(target):
+        config = PPOConfig(hidden=(8,), minibatch_size=4, epochs=10, target_divergence=target)
+        learner = Learner(config, num_observations=O, num_actions=A, seed=0)
+        before = learner.weights()[0][0][0]
+        learner.update(rollout(), learning_rate=1e-3)
+        return np.abs(learner.weights()[0][0][0] - before).max()
+
+    assert moved(1e-9) < 0.3 * moved(0.0)
+
+
+def test_the_normaliser_of_an_expert_that_is_trained_on_stays():
+    policy, begun = untrained(), collector()
+    begun.keep_normaliser(policy)
+    begun.collect(policy, 40)
+    np.testing.assert_array_equal(begun.normaliser(policy).mean_O, policy.mean_O)
+    np.testing.assert_allclose(begun.normaliser(policy).std_O, policy.std_O)
+
+
+def test_an_episode_that_begins_in_a_start_state_ends_early(monkeypatch):
+    """It is cut, not failed: what would have come is bootstrapped."""
+    monkeypatch.setattr("gato.experts.collect.START_STEPS", 3)
+    starts = gather_starts([untrained("hopper/hop-backward")], seed=0, num_envs=4)
+    data, finished = collector(starts).collect(untrained(), 30)
+    assert max(finished.lengths) == 3
+    assert data.truncated_TB[~data.terminated_TB].any()
 
 
 def test_settings_out_of_range_are_named_together():

@@ -202,17 +202,16 @@ def test_ctrl_c_exits_130_and_keeps_finished_blocks(minari_root: Path) -> None:
 def test_a_damaged_block_is_recorded_again(
     minari_root: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = open_dataset(record_skill(HOPPER)).content_hash
-    monkeypatch.setattr(gato.record, "assemble", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        record_skill(HOPPER, overwrite=True)
-    monkeypatch.undo()
-    monkeypatch.setenv("MINARI_DATASETS_PATH", str(minari_root))
-    monkeypatch.setattr(gato.record, "BLOCK_EPISODES", 2)
+    whole = open_dataset(record_skill(dataclasses.replace(HOPPER, dataset_id="gato/hopper/whole-v0")))
+    with monkeypatch.context() as patch:
+        patch.setattr(gato.record, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            record_skill(HOPPER)
     block = next((minari_root / ".gato-staging").glob("*/block-*.npz"))
     block.write_bytes(block.read_bytes()[:1000])
-    record_skill(HOPPER, overwrite=True)
-    assert open_dataset(HOPPER.id).content_hash == expected
+    record_skill(HOPPER, resume=True)
+    data = [folder / "data/main_data.hdf5" for folder in (whole.folder, minari_root / HOPPER.id)]
+    assert data[0].read_bytes() == data[1].read_bytes()
 
 
 @pytest.mark.parametrize(("limit", "place"), [(30_000, "block-"), (300_000, "dataset")])

@@ -24,12 +24,13 @@ REWARD_CLIP = 10.0
 """Normalised rewards beyond this are cut (as in Stable-Baselines3's VecNormalize)."""
 LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 FAILURE_COST = 3.0
-"""In running deviations of the discounted return, with start states only: where a body must first brake, falling
-would end a run of negative rewards, and must not pay."""
+"""In running deviations of the discounted return, with start states and fresh weights: where a body must first brake,
+falling would end a run of negative rewards, and must not pay."""
+START_STEPS = 400
+"""Most steps of an episode that begins in a start state: what is to be learned there is how to go on from it."""
 MAX_SEED = 2**31 - 1
-TRUSTED_STEPS = 1e6
-STEPS_A_POLICY = 200
-"""Mean control steps until another policy takes over while start states are gathered."""
+VISIT_STEPS, STEPS_A_POLICY = 1000, 200
+"""Control steps a policy in which start states are gathered, and their mean number until another policy takes over."""
 START_NOISE = 0.1
 """Standard deviation of the action noise (units of half the box) under which start states are gathered."""
 
@@ -99,11 +100,15 @@ class Collector:
         rule: tuple[Condition, ...] = (),
         starts: StartStates | None = None,
         start_share: float = 0.0,
+        failure_cost: float = 0.0,
     ) -> None:
         self.stepper, self.discount = stepper, discount
-        self.starts, self.start_share = starts, start_share
+        self.starts, self.failure_cost = starts, failure_cost
         self.rule = rule
         num_envs = stepper.num_envs
+        self.is_started_B = np.arange(num_envs) < (0 if starts is None else start_share * num_envs)
+        """Rows whose episodes begin in start states."""
+        self.learns_normaliser = True
         self.rng = np.random.default_rng([seed, 1])
         self.observation_moments = Moments.zeros(len(stepper.spec.observation))
         self.return_moments = Moments.zeros()
@@ -130,12 +135,13 @@ class Collector:
             step = self.stepper.step(policy.to_box(actions_TBA[t]))
             self.observations_BO = step.observations_BO
             failed_B = step.terminated_B | self._is_hopeless(step.readings)
-            rewards_TB[t], terminated_TB[t], truncated_TB[t] = step.rewards_B, failed_B, step.truncated_B
             self.discounted_B = self.discounted_B * self.discount + step.rewards_B
             discounted_TB[t] = self.discounted_B
             self.returns_B += step.rewards_B
             self.lengths_B += 1
-            ended = np.flatnonzero(failed_B | step.truncated_B)
+            cut_B = step.truncated_B | (self.is_started_B & (self.lengths_B >= START_STEPS))
+            rewards_TB[t], terminated_TB[t], truncated_TB[t] = step.rewards_B, failed_B, cut_B
+            ended = np.flatnonzero(failed_B | cut_B)
             if len(ended):
                 finals.append(policy.normalise(step.observations_BO[ended]))
                 returns.extend(self.returns_B[ended].tolist())
@@ -146,9 +152,9 @@ class Collector:
         raw_TBO[num_steps] = self.observations_BO
         normalised_TBO[num_steps] = policy.normalise(self.observations_BO)
         scaled_TB = rewards_TB / np.sqrt(self.return_moments.variance + 1e-8)
-        if self.starts is not None:
-            scaled_TB -= FAILURE_COST * terminated_TB
-        self.observation_moments.update(raw_TBO[:-1].reshape(-1, raw_TBO.shape[-1]))
+        scaled_TB -= self.failure_cost * terminated_TB
+        if self.learns_normaliser:
+            self.observation_moments.update(raw_TBO[:-1].reshape(-1, raw_TBO.shape[-1]))
         self.return_moments.update(discounted_TB.reshape(-1))
         rollout = Rollout(
             observations_TBO=normalised_TBO,
@@ -166,9 +172,10 @@ class Collector:
         moments = self.observation_moments
         return replace(policy, mean_O=moments.mean.copy(), std_O=np.sqrt(moments.variance + 1e-8))
 
-    def trust(self, policy: Policy) -> None:
-        """Begin with the statistics of a policy, as if they came from `TRUSTED_STEPS` observations."""
-        self.observation_moments = Moments(policy.mean_O.copy(), policy.std_O**2, TRUSTED_STEPS)
+    def keep_normaliser(self, policy: Policy) -> None:
+        """Use the statistics of a policy whose weights are trained on: shifted inputs would undo what it can do."""
+        self.observation_moments = Moments(policy.mean_O.copy(), policy.std_O**2)
+        self.learns_normaliser = False
 
     def _is_hopeless(self, readings: dict[str, np.ndarray]) -> np.ndarray:
         """Rows that can no longer meet the skill's rule: going on there would teach gaits nobody asked for.
@@ -191,7 +198,7 @@ class Collector:
         """
         seeds = self.rng.integers(MAX_SEED, size=len(ids)).tolist()
         observations_BO = self.stepper.reset(ids, seeds)
-        chosen = ids < self.start_share * self.stepper.num_envs
+        chosen = self.is_started_B[ids]
         if self.starts is not None and chosen.any():
             rows = self.rng.integers(len(self.starts.qpos_NQ), size=int(chosen.sum()))
             place = self.starts.qpos_NQ[rows], self.starts.qvel_NV[rows]
@@ -242,11 +249,11 @@ def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
 
 
 def gather_starts(
-    policies: Sequence[Policy], *, seed: int, num_envs: int = 64, num_steps: int = 500, every: int = 10
+    policies: Sequence[Policy], *, seed: int, with_reversed: bool = False, num_envs: int = 64, every: int = 10
 ) -> StartStates:
     """States of a body that `policies` visit, each also where another left it, for `Collector` to begin in.
 
-    Each comes twice, the second time with its velocities reversed: a film played backwards shows a body that hops or
+    `with_reversed`: each comes again with its velocities reversed. A film played backwards shows a body that hops or
     walks the other way, which exploration finds much later by itself.
     """
     rng, gathered = np.random.default_rng([seed, 2]), []
@@ -254,7 +261,7 @@ def gather_starts(
     stepper = training_stepper(policies[0].skill, num_envs)
     observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
     acting_B = rng.integers(len(policies), size=num_envs)
-    for t in range(num_steps * len(policies)):
+    for t in range(VISIT_STEPS * len(policies)):
         means = [policy.act(policy.normalise(observations_BO)) for policy in policies]
         unit_BA = np.clip(np.stack(means)[acting_B, ids], -1, 1)
         unit_BA += START_NOISE * rng.standard_normal(unit_BA.shape, np.float32)
@@ -270,4 +277,6 @@ def gather_starts(
         acting_B = np.where(changes_B, rng.integers(len(policies), size=num_envs), acting_B)
     qpos, qvel = zip(*gathered, strict=True)
     qpos_NQ, qvel_NV = np.concatenate(qpos), np.concatenate(qvel)
+    if not with_reversed:
+        return StartStates(qpos_NQ, qvel_NV)
     return StartStates(np.concatenate([qpos_NQ, qpos_NQ]), np.concatenate([qvel_NV, -qvel_NV]))

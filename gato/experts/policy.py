@@ -1,8 +1,7 @@
 """Policies: a small tanh network with its observation normaliser inside, in numpy alone.
 
 In: observations (B, O) as the environment gives them. Out: actions (B, A) float32 inside the action box.
-On disk: a folder with `policy.safetensors` (weights, normaliser, box) and `policy.json` (what it is for), and in
-`takeover/` the policy that stops the body first, where there is one.
+On disk: a folder with `policy.safetensors` (weights, normaliser, box) and `policy.json` (what it is for).
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -36,7 +34,6 @@ class Policy:
     """Of the exploration noise, in units of half the action box."""
     low_A: np.ndarray
     high_A: np.ndarray
-    takeover: Takeover | None = None
 
     def __repr__(self) -> str:
         widths = [self.layers[0][0].shape[0], *(bias.shape[0] for _, bias in self.layers)]
@@ -44,12 +41,7 @@ class Policy:
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
         """The deterministic action (B, A), float32, inside the box."""
-        actions_BA = self.to_box(self.act(self.normalise(observations_BO)))
-        if self.takeover is not None:
-            first_B = self.takeover.is_due(observations_BO)
-            if first_B.any():
-                actions_BA[first_B] = self.takeover.policy(observations_BO[first_B])
-        return actions_BA
+        return self.to_box(self.act(self.normalise(observations_BO)))
 
     def sample(self, observations_BO: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """An action drawn from the Gaussian the policy was trained with, clipped to the box."""
@@ -85,11 +77,7 @@ class Policy:
         for index, (weight, bias) in enumerate(self.layers):
             tensors |= {f"layer{index}.weight": weight, f"layer{index}.bias": bias}
         write_atomic(folder / "policy.safetensors", save({k: np.ascontiguousarray(v) for k, v in tensors.items()}))
-        facts: dict[str, Any] = {"format": FORMAT, "skill": self.skill, "layers": len(self.layers)}
-        if self.takeover is not None:
-            self.takeover.policy.save(folder / "takeover")
-            facts["takeover"] = {"element": self.takeover.element, "beyond": self.takeover.beyond}
-        write_json(folder / "policy.json", facts)
+        write_json(folder / "policy.json", {"format": FORMAT, "skill": self.skill, "layers": len(self.layers)})
         return folder
 
     @classmethod
@@ -106,28 +94,10 @@ class Policy:
                 raise ValueError(f"format {facts['format']}, this version reads {FORMAT}")
             layers = tuple((tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(facts["layers"]))
             named = {name: tensors[name] for name in ("mean_O", "std_O", "log_std_A", "low_A", "high_A")}
-            takeover = None
-            if "takeover" in facts:
-                takeover = Takeover(cls.load(folder / "takeover"), **facts["takeover"])
-            return cls(skill=facts["skill"], layers=layers, takeover=takeover, **named)
+            return cls(skill=facts["skill"], layers=layers, **named)
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"the expert in {folder} cannot be read ({error}); copy or train it again") from error
 
     def with_layers(self, layers: tuple[tuple[np.ndarray, np.ndarray], ...], log_std_A: np.ndarray) -> Policy:
         """The same policy with other weights."""
         return replace(self, layers=layers, log_std_A=log_std_A)
-
-
-@dataclass(frozen=True)
-class Takeover:
-    """A policy that acts first where the body still moves as another skill left it: it brakes."""
-
-    policy: Policy
-    element: int
-    """Of the observation: the speed that must fall before the skill's own policy acts."""
-    beyond: float
-    """It acts where that element is above this, or below it when it is negative."""
-
-    def is_due(self, observations_BO: np.ndarray) -> np.ndarray:
-        """Rows (B,) in which it acts."""
-        return observations_BO[:, self.element] * np.sign(self.beyond) > abs(self.beyond)

@@ -27,6 +27,8 @@ ADAM_EPSILON = 1e-5
 RATE_STEP, MOST_RATE = 1.5, 4.0
 """Factor by which the learning rate is changed after an update that moved the policy too much or too little, and how
 far above its schedule it may rise (Rudin et al. 2022)."""
+MOST_DIVERGENCE = 2.5
+"""Times the target divergence: an epoch that moved the policy further is the last of its update."""
 LAST_LAYER_GAIN = 0.01
 """Of the actor: first actions are near zero, whatever is observed."""
 
@@ -109,6 +111,11 @@ class Learner:
         self.rate_factor = 1.0
         """Of the learning rate: how far the divergence has moved it from its schedule."""
 
+    def begin_actor(self) -> None:
+        """After updates of the critic alone: Adam has counted steps in which the actor had no gradient, and would make
+        its first ones three times too long."""
+        self.optimiser.state.clear()
+
     @torch.no_grad()
     def update(self, rollout: Rollout, *, learning_rate: float, critic_only: bool = False) -> UpdateFigures:
         """`epochs` passes of clipped PPO over the rollout. `critic_only` leaves the actor as it is."""
@@ -119,21 +126,30 @@ class Learner:
         widths = [array.shape[-1] for array in kept_NX]
         data_NX = torch.from_numpy(np.concatenate(kept_NX, -1).reshape(size, -1))
         sums, count = torch.zeros(4), 0
+        num_minibatches = -(-size // self.config.minibatch_size)
         for _ in range(self.config.epochs):
             advantages_N, targets_N = (torch.from_numpy(x.reshape(size)) for x in self._advantages(rollout))
             advantages_N = (advantages_N - advantages_N.mean()) / (advantages_N.std() + 1e-8)
             order_N = torch.from_numpy(self.rng.permutation(size))
             data, estimates = data_NX[order_N], torch.stack([advantages_N, targets_N], -1)[order_N]
+            epoch = torch.zeros(4)
             for begin in range(0, size, self.config.minibatch_size):
                 rows = slice(begin, begin + self.config.minibatch_size)
                 observations_NO, actions_NA, old_N1 = data[rows].split(widths, -1)
-                sums += self._minibatch(
+                epoch += self._minibatch(
                     observations_NO.contiguous(), actions_NA, old_N1[:, 0], estimates[rows], critic_only=critic_only
                 )
-                count += 1
+            sums, count = sums + epoch / num_minibatches, count + 1
+            if self._is_too_far(epoch[2].item() / num_minibatches):
+                break
         figures = UpdateFigures(*(sums / count).tolist())
-        self._adapt_rate(figures.divergence)
+        if not critic_only:
+            self._adapt_rate(figures.divergence)
         return figures
+
+    def _is_too_far(self, divergence: float) -> bool:
+        target = self.config.target_divergence
+        return target > 0 and divergence > MOST_DIVERGENCE * target
 
     def _adapt_rate(self, divergence: float) -> None:
         target = self.config.target_divergence

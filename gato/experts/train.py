@@ -26,7 +26,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gato.experts.collect import Collector, Rollout, StartedStepper, gather_starts, training_stepper
+from gato.experts.collect import FAILURE_COST, Collector, Rollout, StartedStepper, gather_starts, training_stepper
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
@@ -122,7 +122,8 @@ class _Run:
         self.seconds_before = 0.0
         self.recent: deque[tuple[float, int]] = deque(maxlen=100)
         visitors = [_relative(text, skill_id) for text in config.start_states]
-        starts = gather_starts(visitors, seed=seed) if visitors else None
+        is_fresh = not config.init_from
+        starts = gather_starts(visitors, seed=seed, with_reversed=is_fresh) if visitors else None
         self.collector = Collector(
             stepper,
             seed=seed,
@@ -130,6 +131,7 @@ class _Run:
             rule=get_skill(skill_id).rule,
             starts=starts,
             start_share=config.start_share,
+            failure_cost=FAILURE_COST if visitors and is_fresh else 0.0,
         )
         self.learner = Learner(config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed)
         layers, log_std_A = self.learner.weights()
@@ -146,8 +148,8 @@ class _Run:
         if config.init_from:
             parent = _relative(config.init_from, skill_id)
             self.learner.begin_from(parent)
-            self.collector.trust(parent)
-            self.blank = replace(parent, skill=skill_id, takeover=None).with_layers(*self.learner.weights())
+            self.collector.keep_normaliser(parent)
+            self.blank = replace(parent, skill=skill_id).with_layers(*self.learner.weights())
         self.pending: Rollout | None = None
 
     @property
@@ -171,6 +173,8 @@ class _Run:
         """One iteration: update on the pending rollout while the next one is collected."""
         assert self.pending is not None
         collecting = pool.submit(self.collector.collect, self.policy(), self.config.rollout_steps)
+        if self.config.init_from and self.iteration == CRITIC_ITERATIONS:
+            self.learner.begin_actor()
         figures = self.learner.update(
             self.pending,
             learning_rate=self.config.learning_rate * (1 - self.iteration / self.num_iterations),

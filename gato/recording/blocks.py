@@ -59,7 +59,7 @@ def _switching(max_steps: int, num_skills: int, changes: tuple[int, int], seed: 
     return (np.cumsum(hops) % num_skills)[np.searchsorted(steps, np.arange(max_steps), side="right")]
 
 
-class Learner(Protocol):
+class ToldActor(Protocol):
     """Acts in place of the experts, which say what it should have done."""
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
@@ -134,7 +134,7 @@ class Block:
 
 
 def record_block(
-    stepper: Stepper, actors: Sequence[Actor], skills: Sequence[str], plan: Plan, student: Learner | None = None
+    stepper: Stepper, actors: Sequence[Actor], skills: Sequence[str], plan: Plan, student: ToldActor | None = None
 ) -> Block:
     """Record the planned episodes; `actors` and `skills` by prompt_id (no skills: an environment of somebody else).
 
@@ -222,7 +222,7 @@ def _act(actors: Sequence[Actor], observation_BO: np.ndarray, prompt_id_B: np.nd
 
 
 def _select_skills(
-    stepper: Stepper, skills: Sequence[str], plan: Plan, step: int, active: np.ndarray, student: Learner | None
+    stepper: Stepper, skills: Sequence[str], plan: Plan, step: int, active: np.ndarray, student: ToldActor | None
 ) -> None:
     prompt_id_B = plan.prompt_ids_TB[step]
     is_new_B = np.ones(len(active), bool) if step == 0 else (prompt_id_B != plan.prompt_ids_TB[step - 1])[active]
@@ -235,14 +235,14 @@ def _select_skills(
                 student.tell(chosen, int(prompt_id))
 
 
-def _begin(actors: Sequence[Actor | Learner], active: np.ndarray, num_envs: int) -> None:
+def _begin(actors: Sequence[Actor | ToldActor], active: np.ndarray, num_envs: int) -> None:
     for actor in actors:
         if hasattr(actor, "reset"):
             actor.reset(active)
     _retire(actors, np.arange(len(active), num_envs))
 
 
-def _retire(actors: Sequence[Actor | Learner], ids: np.ndarray) -> None:
+def _retire(actors: Sequence[Actor | ToldActor], ids: np.ndarray) -> None:
     for actor in actors:
         if len(ids) and hasattr(actor, "retire"):
             actor.retire(ids)

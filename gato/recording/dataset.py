@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -46,29 +47,37 @@ def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
     return settings
 
 
-def assemble(recording: Recording, crew: Crew, blocks: list[tuple[Plan, Path]], folder: Path) -> None:
+def assemble(recording: Recording, crew: Crew, blocks: Iterable[tuple[Plan, Path]], folder: Path) -> None:
     """Write the whole Minari dataset into `folder`, every episode checked before it is written.
 
-    OSError when the disk is full; the blocks are kept.
+    A block is written while the next one is recorded: the simulator steps without the interpreter's lock. OSError when
+    the disk is full; the blocks are kept.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    _reserve(folder, sum(path.stat().st_size for _, path in blocks))
     data = folder / "data"
-    data.mkdir()
+    data.mkdir(parents=True)
     view = _view(recording, crew, folder)
     storage = MinariStorage.new(
         data, view.observation_space, view.action_space, view.env_spec, data_format="hdf5", jpeg_encoding=False
     )
-    has_task = bool(crew.inputs) and not recording.switch
+    writer = _Writer(recording, view, storage, folder)
+    reference = {}
     with ThreadPoolExecutor(1) as pool:
-        # The simulator steps without the interpreter's lock, so the random episodes cost nothing beside the writing.
-        random = pool.submit(_returns, recording, replace(crew, experts=())) if has_task else None
-        noiseless = _write_episodes(recording, blocks, view, storage)
-        reference = {}
-        if random is not None:
+        writing: Future[None] | None = None
+        for plan, path in blocks:
+            if writing is not None:
+                writing.result()
+            writing = pool.submit(writer.write, plan, path)
+        if crew.inputs and not recording.switch:
             # Switch episodes have no one task; nor does anything without an expert have a reference.
-            reference = _reference(random.result(), noiseless or _returns(recording, crew))
+            random = _returns(recording, replace(crew, experts=()))
+            assert writing is not None
+            writing.result()
+            reference = _reference(random, writer.noiseless or _returns(recording, crew))
+        elif writing is not None:
+            writing.result()
+    if writer.clipped:
+        log.warning("%s: %d numbers of the expert's actions lay outside the box; clipped", recording.id, writer.clipped)
     storage.update_metadata(_metadata(recording, crew, view, reference))
     write_provenance(
         folder,
@@ -79,26 +88,35 @@ def assemble(recording: Recording, crew: Crew, blocks: list[tuple[Plan, Path]], 
     )
 
 
-def _write_episodes(
-    recording: Recording, blocks: list[tuple[Plan, Path]], view: Dataset, storage: MinariStorage
-) -> list[float]:
+@dataclass
+class _Writer:
+    """Puts blocks into the dataset, one after the other."""
+
+    recording: Recording
+    view: Dataset
+    storage: MinariStorage
+    folder: Path
+    noiseless: list[float] = field(default_factory=list)
     """Returns of the episodes that the expert acted without noise."""
-    facts, noiseless, clipped = EpisodeMetadataCallback(), [], 0
-    for plan, path in blocks:
+    clipped: int = 0
+    size: int = 0
+    """Bytes of the blocks so far."""
+
+    def write(self, plan: Plan, path: Path) -> None:
+        """Check and write the episodes of one block."""
+        _reserve(self.folder, begin=self.size, size=path.stat().st_size)
+        self.size += path.stat().st_size
         block = Block.load(path, plan)
         if block is None:
             raise ValueError(f"{path} was damaged while recording; pass --resume to record it again")
-        clipped += block.clipped
-        episodes = block.episodes()
+        self.clipped += block.clipped
+        episodes, view = block.episodes(), self.view
         _validate(episodes, view, plan)
-        storage.update_episodes([to_buffer(one, view.observation_space, view.action_space) for one in episodes])
-        ids = range(plan.first, plan.first + len(episodes))
-        storage.update_episode_metadata([facts({"rewards": one.rewards}) for one in episodes], ids)
+        self.storage.update_episodes([to_buffer(one, view.observation_space, view.action_space) for one in episodes])
+        ids, facts = range(plan.first, plan.first + len(episodes)), EpisodeMetadataCallback()
+        self.storage.update_episode_metadata([facts({"rewards": one.rewards}) for one in episodes], ids)
         levels = zip(episodes, plan.noise, strict=True)
-        noiseless += [float(one.rewards.sum()) for one, level in levels if not (level or recording.student)]
-    if clipped:
-        log.warning("%s: %d numbers of the expert's actions lay outside the box; clipped", recording.id, clipped)
-    return noiseless
+        self.noiseless += [float(one.rewards.sum()) for one, level in levels if not (level or self.recording.student)]
 
 
 def publish(folder: Path, target: Path) -> None:
@@ -111,12 +129,12 @@ def publish(folder: Path, target: Path) -> None:
     folder.rename(target)
 
 
-def _reserve(folder: Path, size: int) -> None:
-    """OSError unless the disk can hold a dataset of that many bytes: HDF5 itself cannot fail cleanly."""
+def _reserve(folder: Path, *, begin: int, size: int) -> None:
+    """OSError unless the disk can hold `size` more bytes of blocks as HDF5, which cannot fail cleanly itself."""
     place = folder / "reserved"
     try:
         with place.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, int(size * HDF5_OVERHEAD))
+            os.posix_fallocate(file.fileno(), int(begin * HDF5_OVERHEAD), int(size * HDF5_OVERHEAD))
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}; finished episodes are kept: --resume", str(folder)) from error
     finally:

@@ -21,7 +21,7 @@ from gato.rollout.prompted import Conditions
 from gato.rollout.suite import Results, measure_suite, skills_by_body, suite_skills
 from gato.rollout.switching import switching
 from gato.rollout.video import write_videos
-from gato.runs import content_hash, open_run, write_json, write_provenance
+from gato.runs import PROVENANCE, content_hash, open_run, write_json, write_provenance
 from gato.skills.bodies import MAX_EPISODE_STEPS
 
 log = logging.getLogger("gato")
@@ -87,6 +87,8 @@ def evaluate_model(
     """
     place = model_folder(model)
     loaded = Gato.load(place)
+    if not (place / PROVENANCE).is_file():
+        log.warning("%s has no %s: what it was trained on cannot be told", place, PROVENANCE)
     if conditions.steps < MAX_EPISODE_STEPS:
         log.warning("episodes end after %d steps: no scores to compare with those of whole ones", conditions.steps)
     questions = _questions(loaded, wishes)

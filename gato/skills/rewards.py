@@ -28,39 +28,39 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a reward: `weight * TERMS[name]`, where `limit` bounds what the term can give."""
+    """One summand of a reward: `weight * TERMS[name]`, the term held between `least` and `limit`."""
 
     name: str
     weight: float
     limit: float = np.inf
+    least: float = -np.inf
 
     def __post_init__(self) -> None:
         if self.name not in TERMS:
             raise ValueError(f'unknown reward term "{self.name}"; {near_match(self.name, TERMS)}')
 
 
-def _forward_speed(step: StepResult, limit: float) -> np.ndarray:
-    speed_B = step.readings["forward_speed"]
-    return speed_B if limit == np.inf else np.minimum(speed_B, limit)
+def _forward_speed(step: StepResult) -> np.ndarray:
+    return step.readings["forward_speed"]
 
 
-def _backward_speed(step: StepResult, limit: float) -> np.ndarray:
-    return np.minimum(-step.readings["forward_speed"], limit)
+def _backward_speed(step: StepResult) -> np.ndarray:
+    return -step.readings["forward_speed"]
 
 
-def _alive(step: StepResult, limit: float) -> np.ndarray:
+def _alive(step: StepResult) -> np.ndarray:
     return step.is_healthy_B.astype(np.float64)
 
 
-def _control_cost(step: StepResult, limit: float) -> np.ndarray:
+def _control_cost(step: StepResult) -> np.ndarray:
     return np.square(step.actions_BA).sum(1)
 
 
-def _pitch_cost(step: StepResult, limit: float) -> np.ndarray:
-    return np.minimum(np.square(step.readings["pitch"]), limit)
+def _pitch_cost(step: StepResult) -> np.ndarray:
+    return np.square(step.readings["pitch"])
 
 
-TERMS: dict[str, Callable[[StepResult, float], np.ndarray]] = {
+TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     "forward_speed": _forward_speed,
     "backward_speed": _backward_speed,
     "alive": _alive,
@@ -74,7 +74,10 @@ def reward(terms: tuple[Term, ...], step: StepResult) -> np.ndarray:
     """The sum of the weighted terms, (B,) float64, added in their written order (the order decides the last bit)."""
     total_B: np.ndarray | float = 0.0
     for index, term in enumerate(terms):
-        value_B = term.weight * TERMS[term.name](step, term.limit)
+        value_B = TERMS[term.name](step)
+        if term.least > -np.inf or term.limit < np.inf:
+            value_B = np.minimum(np.maximum(value_B, term.least), term.limit)
+        value_B = term.weight * value_B
         total_B = value_B if index == 0 else total_B + value_B
     return np.asarray(total_B, np.float64)
 

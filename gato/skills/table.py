@@ -129,11 +129,12 @@ _TABLE = (
         id="walker2d/walk-backward",
         body="walker2d",
         is_standard=False,
+        # Never below 0 while it takes over from running: falling must not end a run of losses, and pay.
         reward=(
-            Term("backward_speed", 2.0, limit=1.25),
-            Term("alive", 0.25),
-            Term("control_cost", -1e-3),
-            Term("pitch_cost", -0.5),
+            Term("backward_speed", 3.0, limit=1.5, least=-1.0),
+            Term("alive", 3.25),
+            Term("control_cost", -1e-2),
+            Term("pitch_cost", -1.0),
         ),
         prompt="walk backward",
         rule=(Condition("forward_speed", "mean", high=-0.8),),
