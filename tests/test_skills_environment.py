@@ -1,5 +1,6 @@
 """Every skill is a proper Gymnasium environment that a fresh process can make again from what Minari stores."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
-from gato.skills.environment import SkillEnv, skill_env_spec
+from gato.skills.bodies import get_body
+from gato.skills.environment import SkillEnv, make_simulation, skill_env_spec
 from gato.skills.table import SKILLS
 
 RECOVER = """
@@ -80,3 +82,21 @@ def test_an_action_that_is_no_number_is_named() -> None:
     env.reset(seed=0)
     with pytest.raises(FloatingPointError, match="inverted-pendulum: action is not finite"):
         env.step(np.array([np.nan], np.float32))
+
+
+def test_ctrl_c_comes_when_mujoco_has_loaded_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is raised in a callback from MuJoCo ended the process with "libc++abi: terminating"."""
+    loaded = []
+    make = gymnasium.make
+
+    def interrupted(*arguments, **settings):
+        signal.raise_signal(signal.SIGINT)
+        loaded.append(make(*arguments, **settings))
+        return loaded[0]
+
+    monkeypatch.setattr(gymnasium, "make", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        make_simulation(get_body("half-cheetah"))
+    assert len(loaded) == 1
+    assert signal.getsignal(signal.SIGINT) is handler

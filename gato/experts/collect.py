@@ -101,8 +101,9 @@ class Collector:
         starts: StartStates | None = None,
         start_share: float = 0.0,
         failure_cost: float = 0.0,
+        reward_limit: float = math.inf,
     ) -> None:
-        self.stepper, self.discount = stepper, discount
+        self.stepper, self.discount, self.reward_limit = stepper, discount, reward_limit
         self.starts, self.failure_cost = starts, failure_cost
         self.rule = rule
         num_envs = stepper.num_envs
@@ -135,12 +136,13 @@ class Collector:
             step = self.stepper.step(policy.to_box(actions_TBA[t]))
             self.observations_BO = step.observations_BO
             failed_B = step.terminated_B | self._is_hopeless(step.readings)
-            self.discounted_B = self.discounted_B * self.discount + step.rewards_B
+            rewards_TB[t] = np.minimum(step.rewards_B, self.reward_limit)
+            self.discounted_B = self.discounted_B * self.discount + rewards_TB[t]
             discounted_TB[t] = self.discounted_B
             self.returns_B += step.rewards_B
             self.lengths_B += 1
             cut_B = step.truncated_B | (self.is_started_B & (self.lengths_B >= START_STEPS))
-            rewards_TB[t], terminated_TB[t], truncated_TB[t] = step.rewards_B, failed_B, cut_B
+            terminated_TB[t], truncated_TB[t] = failed_B, cut_B
             ended = np.flatnonzero(failed_B | cut_B)
             if len(ended):
                 finals.append(policy.normalise(step.observations_BO[ended]))

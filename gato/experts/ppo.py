@@ -61,6 +61,8 @@ class PPOConfig:
     """Experts (skill ids or folders) of the same body in whose states a share of the rows begins."""
     start_share: float = 0.3
     """That share of the environments begins every episode there."""
+    reward_limit: float | None = None
+    """Most reward a step that is learned from: who runs ever faster can no longer be told to turn round."""
     init_from: str = ""
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
 

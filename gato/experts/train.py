@@ -132,6 +132,7 @@ class _Run:
             starts=starts,
             start_share=config.start_share,
             failure_cost=FAILURE_COST if visitors and is_fresh else 0.0,
+            reward_limit=np.inf if config.reward_limit is None else config.reward_limit,
         )
         self.learner = Learner(config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed)
         layers, log_std_A = self.learner.weights()

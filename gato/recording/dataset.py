@@ -61,21 +61,18 @@ def assemble(recording: Recording, crew: Crew, blocks: Iterable[tuple[Plan, Path
         data, view.observation_space, view.action_space, view.env_spec, data_format="hdf5", jpeg_encoding=False
     )
     writer = _Writer(recording, view, storage, folder)
-    reference = {}
     with ThreadPoolExecutor(1) as pool:
         writing: Future[None] | None = None
         for plan, path in blocks:
             if writing is not None:
                 writing.result()
             writing = pool.submit(writer.write, plan, path)
-        if crew.inputs and not recording.switch:
-            # Switch episodes have no one task; nor does anything without an expert have a reference.
-            random = _returns(recording, replace(crew, experts=()))
-            assert writing is not None
+        # Switch episodes have no one task; nor does anything without an expert have a reference.
+        has_reference = bool(crew.inputs) and not recording.switch
+        random = _returns(recording, replace(crew, experts=())) if has_reference else []
+        if writing is not None:
             writing.result()
-            reference = _reference(random, writer.noiseless or _returns(recording, crew))
-        elif writing is not None:
-            writing.result()
+    reference = _reference(random, writer.noiseless or _returns(recording, crew)) if has_reference else {}
     if writer.clipped:
         log.warning("%s: %d numbers of the expert's actions lay outside the box; clipped", recording.id, writer.clipped)
     storage.update_metadata(_metadata(recording, crew, view, reference))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,11 +91,31 @@ def _without_deprecation_print() -> Iterator[None]:
     config.logto_file = False
     mujoco.MjLogConfig.set(config)
     before = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(lambda text: None if "settotalmass" in text else logger.warning("MuJoCo: %s", text))
+    with _interrupts_wait():
+        mujoco.set_mju_user_warning(lambda text: None if "settotalmass" in text else logger.warning("MuJoCo: %s", text))
+        try:
+            yield
+        finally:
+            mujoco.set_mju_user_warning(before)
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """A Ctrl-C comes after the body of this block: one that is raised within a callback from MuJoCo ends the process.
+
+    In a thread other than the main one, to which no signal comes, this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        mujoco.set_mju_user_warning(before)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):

@@ -129,7 +129,7 @@ _TABLE = (
         id="walker2d/walk-backward",
         body="walker2d",
         is_standard=False,
-        # Never below 0 while it takes over from running: falling must not end a run of losses, and pay.
+        # About 0 or more while it takes over from running: falling must not end a run of losses, and pay.
         reward=(
             Term("backward_speed", 3.0, limit=1.5, least=-1.0),
             Term("alive", 3.25),
