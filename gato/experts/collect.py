@@ -136,7 +136,7 @@ class Collector:
             step = self.stepper.step(policy.to_box(actions_TBA[t]))
             self.observations_BO = step.observations_BO
             failed_B = step.terminated_B | self._is_hopeless(step.readings)
-            rewards_TB[t] = np.minimum(step.rewards_B, self.reward_limit)
+            rewards_TB[t] = np.minimum(step.rewards_B, 2 * self.reward_limit - step.rewards_B)
             self.discounted_B = self.discounted_B * self.discount + rewards_TB[t]
             discounted_TB[t] = self.discounted_B
             self.returns_B += step.rewards_B

@@ -62,7 +62,7 @@ class PPOConfig:
     start_share: float = 0.3
     """That share of the environments begins every episode there."""
     reward_limit: float | None = None
-    """Most reward a step that is learned from: who runs ever faster can no longer be told to turn round."""
+    """Enough reward a step: what is beyond counts against it. Who runs ever faster cannot be told to turn round."""
     init_from: str = ""
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
 
