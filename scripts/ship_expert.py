@@ -46,7 +46,7 @@ def ship(run: Path) -> dict[str, object]:
     return result
 
 
-def remembered(inputs: dict[str, dict[str, str]], beside: Path, told: set[str]) -> dict[str, dict[str, Any]]:
+def remembered(inputs: dict[str, dict[str, Any]], beside: Path, told: set[str]) -> dict[str, dict[str, Any]]:
     """Hashes and commands of what the expert was trained from, back to the beginning: the runs themselves go.
 
     Experts that learn from each other share ancestors: what one was made of is `told` once.
@@ -61,11 +61,12 @@ def remembered(inputs: dict[str, dict[str, str]], beside: Path, told: set[str]) 
             continue
         place = find_artifact(entry.get("path", name), beside=beside)
         home = next((one for one in (place, place and place.parent) if one and (one / PROVENANCE).is_file()), None)
-        if home and not home.is_relative_to(SHIPPED):
-            record = read_provenance(home)
+        is_here = home is not None and not home.is_relative_to(SHIPPED)
+        record = read_provenance(home) if home and is_here else entry  # a shipped expert's own record remembers already
+        if "command" in record:
             is_new = entry["hash"] not in told
             told.add(entry["hash"])
-            earlier_inputs = remembered(record["inputs"], home, told) if is_new else {}
+            earlier_inputs = remembered(record["inputs"], home or beside, told) if is_new else {}
             kept[name] |= {"command": record["command"], "inputs": earlier_inputs}
     return kept
 
