@@ -29,7 +29,7 @@ def _double_is_healthy(state: State) -> np.ndarray:
 
 
 def _observe_double(state: State) -> np.ndarray:
-    angles_B2 = state.qpos_BQ[:, 1:].copy()
+    angles_B2 = state.qpos_BQ[:, 1:].copy()  # in one piece, as Gymnasium's: numpy has several sines
     on_rail_B1 = state.derived["qfrc_constraint"][:, :1]
     parts = [
         state.qpos_BQ[:, :1],
