@@ -8,7 +8,6 @@ The command line is made from these signatures: what stands before `*` is a word
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,6 +57,7 @@ def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
         skill: Skill id, body/skill, or a body.
     """
     from gato.skills.bodies import BODIES
+    from gato.skills.rewards import flat
     from gato.skills.table import SKILLS, get_skill
 
     if skill in ("", *BODIES):
@@ -77,12 +77,7 @@ def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
         "test_phrases": list(one.phrases("test")),
         "reading": one.reading,
         "rule": [str(condition) for condition in one.rule],
-        "reward": [
-            f"{term.weight:g} * {term.name}"
-            + (f" (at most {term.limit:g})" if term.limit < math.inf else "")
-            + (f" (at least {term.least:g})" if term.least > -math.inf else "")
-            for term in one.reward
-        ],
+        "reward": [str(term) for term in flat(one.reward)],
     }
 
 
@@ -129,18 +124,23 @@ def expert_eval(skill: str, *, episodes: int = 50, seed: int = 0, expert: str = 
         gato expert eval all --episodes 50 --seed 0 --json
 
     Args:
-        skill: Skill id, or all.
+        skill: Skill id, or all: those without a shipped expert are named, and left out.
         episodes: Episodes a skill.
         seed: Episode i starts from seed * 100003 + i.
         expert: shipped, a policy folder, a training run, or module.py:factory.
     """
     from gato.experts.adapters import load_expert
+    from gato.experts.shipped import has_shipped_expert
     from gato.skills.evaluate import evaluate
     from gato.skills.stepper import find_env_spec
     from gato.skills.table import SKILLS, get_skill
 
+    chosen = [get_skill(skill)] if skill != "all" else list(SKILLS.values())
+    without = [one.id for one in chosen if skill == "all" and expert == "shipped" and not has_shipped_expert(one.id)]
     tasks: dict[str, Any] = {}
-    for one in SKILLS.values() if skill == "all" else [get_skill(skill)]:
+    for one in chosen:
+        if one.id in without:
+            continue
         actor = load_expert(one.id if expert == "shipped" else expert, find_env_spec(one.id))
         result = evaluate(actor, one.id, episodes=episodes, seed=seed)
         tasks[one.id] = {
@@ -149,7 +149,7 @@ def expert_eval(skill: str, *, episodes: int = 50, seed: int = 0, expert: str = 
             "success": result.success,
             "length": result.length,
         }
-    return {"expert": expert, "episodes": episodes, "seed": seed, "tasks": tasks}
+    return {"expert": expert, "episodes": episodes, "seed": seed, "tasks": tasks, "no_expert_yet": without}
 
 
 def record(

@@ -25,6 +25,13 @@ def test_first_training_phrases_are_the_canonical_prompts():
         "walker2d/run-forward": "run forward",
         "walker2d/walk-backward": "walk backward",
         "inverted-pendulum/balance": "balance the pole",
+        "ant/run-forward": "run along the track",
+        "humanoid/run-forward": "run along the track",
+        "humanoid-standup/stand-up": "stand up",
+        "swimmer/swim-forward": "swim forward",
+        "reacher/reach": "reach the target",
+        "pusher/push": "push the object to the goal",
+        "inverted-double-pendulum/balance": "balance the double pole",
     }
 
 

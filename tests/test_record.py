@@ -20,6 +20,7 @@ from gato.data.check import check_dataset
 from gato.data.minari_io import episodes, list_datasets, open_dataset
 from gato.record import Recording, find_recipe, load_recipe, record_recipe, record_skill
 from gato.recording.blocks import plan_block
+from gato.rollout.suite import SUITES
 from gato.skills.table import SKILLS
 
 HOPPER = Recording("hopper/hop-forward", episodes=5, noise=(0.0, 0.2), expert="random", seed=3)
@@ -240,9 +241,9 @@ def test_changes_of_skill_are_planned_from_the_episodes_own_seed() -> None:
 # Recipes
 
 
-def test_the_demo_recipe_covers_every_skill_and_switches_every_body_that_has_two() -> None:
+def test_the_demo_recipe_covers_its_suite_and_switches_every_body_that_has_two() -> None:
     recordings = load_recipe("demo")
-    assert {one.env for one in recordings if not one.switch} == set(SKILLS)
+    assert {one.env for one in recordings if not one.switch} == set(SUITES["demo"])
     assert {one.env for one in recordings if one.switch} == {"half-cheetah", "hopper", "walker2d"}
     assert all(one.seed >= 1000 for one in recordings), "evaluations start from small seeds"
     assert find_recipe("datasets/demo.yaml").samefile(find_recipe("demo"))

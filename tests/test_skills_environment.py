@@ -18,8 +18,9 @@ from gato.skills.table import SKILLS
 RECOVER = """
 import sys, gymnasium
 from gymnasium.envs.registration import EnvSpec
-env = gymnasium.make(EnvSpec.from_json(sys.argv[1]))
-print(env.reset(seed=4)[0].tolist(), env.unwrapped.skill.id)
+for stored in sys.argv[1:]:
+    env = gymnasium.make(EnvSpec.from_json(stored))
+    print(env.reset(seed=4)[0].tolist(), env.unwrapped.skill.id)
 """
 
 
@@ -46,13 +47,13 @@ def test_spec_survives_json(skill_id: str) -> None:
     assert spec == gymnasium.spec(SKILLS[skill_id].env_id)
 
 
-def test_stored_spec_recovers_in_a_fresh_process_that_writes_nothing(tmp_path: Path) -> None:
+def test_stored_specs_recover_in_a_fresh_process_that_writes_nothing(tmp_path: Path) -> None:
     """MuJoCo used to print a deprecation and leave MUJOCO_LOG.TXT in the folder where the command ran."""
-    spec = skill_env_spec("half-cheetah/run-backward")
-    command = [sys.executable, "-c", RECOVER, spec.to_json()]
+    specs = [skill_env_spec(skill_id) for skill_id in SKILLS]
+    command = [sys.executable, "-c", RECOVER, *(spec.to_json() for spec in specs)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    expected = gymnasium.make(spec).reset(seed=4)[0].tolist()
-    assert done.stdout.strip() == f"{expected} half-cheetah/run-backward", done.stderr
+    expected = [f"{gymnasium.make(spec).reset(seed=4)[0].tolist()} {spec.kwargs['skill']}" for spec in specs]
+    assert done.stdout.splitlines() == expected, done.stderr
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from gato.skills.bodies import get_body
+from gato.skills.bodies import BODIES, get_body
 from gato.skills.environment import skill_env_spec
 from gato.skills.evaluate import evaluate, evaluation_seeds, random_actor, run_episodes, zero_actor
 from gato.skills.gym_stepper import GymStepper
 from gato.skills.stepper import make_stepper
+from gato.skills.table import skills_of
 from gato.specs import BodySpec, Element
 
 PENDULUM = get_body("inverted-pendulum").spec
@@ -74,12 +75,12 @@ def test_actors_are_told_when_rows_begin_and_end_for_good() -> None:
     assert sorted(ended) == [0, 1]
 
 
-def test_zero_and_random_actions_fail_the_skills_of_every_body() -> None:
-    for skill_id in ("half-cheetah/run-backward", "hopper/hop-backward", "walker2d/run-forward"):
-        spec = get_body(skill_id.split("/")[0]).spec
-        for actor in (zero_actor(spec), random_actor(spec, 0)):
-            evaluation = evaluate(actor, skill_id, episodes=3, seed=0)
-            assert set(evaluation.behaviours.values()) == {0.0}
+@pytest.mark.parametrize("name", BODIES)
+def test_zero_and_random_actions_fail_the_skills_of_every_body(name: str) -> None:
+    spec, skill = get_body(name).spec, skills_of(name)[0]
+    for actor in (zero_actor(spec), random_actor(spec, 0)):
+        evaluation = evaluate(actor, skill.id, episodes=3, seed=0)
+        assert set(evaluation.behaviours.values()) == {0.0}
 
 
 def test_evaluation_reports_the_seeded_episodes() -> None:

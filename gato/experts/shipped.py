@@ -9,6 +9,8 @@ from gato.skills.table import SKILLS
 from gato.specs import near_match
 
 SHIPPED = Path(__file__).parent / "shipped"
+POLICY = "policy.json"
+"""The file that makes a folder a policy."""
 
 
 def shipped_policy(skill_id: str) -> Policy:
@@ -16,11 +18,16 @@ def shipped_policy(skill_id: str) -> Policy:
     return Policy.load(find_expert(skill_id))
 
 
+def has_shipped_expert(skill_id: str) -> bool:
+    """Whether an expert of that skill comes with Gato."""
+    return (SHIPPED / skill_id / POLICY).is_file()
+
+
 def find_expert(text: str | Path) -> Path:
     """The policy folder meant by a skill id, a policy folder, or a training run (its `best`)."""
     folder = Path(text)
     for candidate in (SHIPPED / text, folder, folder / "best"):
-        if (candidate / "policy.json").is_file():
+        if (candidate / POLICY).is_file():
             return candidate
     if str(text) in SKILLS:
         raise ValueError(f"no expert of {text} comes with Gato; train one: gato expert train {text} --out DIR")

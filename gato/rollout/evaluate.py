@@ -22,7 +22,7 @@ from gato.rollout.suite import Results, measure_suite, skills_by_body, suite_ski
 from gato.rollout.switching import switching
 from gato.rollout.video import write_videos
 from gato.runs import PROVENANCE, content_hash, open_run, write_json, write_provenance
-from gato.skills.bodies import MAX_EPISODE_STEPS
+from gato.skills.bodies import LONGEST_EPISODE
 
 log = logging.getLogger("gato")
 
@@ -89,7 +89,7 @@ def evaluate_model(
     loaded = Gato.load(place)
     if not (place / PROVENANCE).is_file():
         log.warning("%s has no %s: what it was trained on cannot be told", place, PROVENANCE)
-    if conditions.steps < MAX_EPISODE_STEPS:
+    if conditions.steps < LONGEST_EPISODE:
         log.warning("episodes end after %d steps: no scores to compare with those of whole ones", conditions.steps)
     questions = _questions(loaded, wishes)
     dataset = open_dataset(wishes.dataset) if wishes.dataset else None

@@ -18,7 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 from gato.model.gato import Gato
 from gato.progress import Progress
 from gato.rollout.agent import Agent
-from gato.skills.bodies import MAX_EPISODE_STEPS
+from gato.skills.bodies import LONGEST_EPISODE
 from gato.skills.evaluate import SEED_STRIDE, Outcome, run_episodes
 from gato.skills.stepper import find_env_spec, make_stepper
 
@@ -64,7 +64,7 @@ class Conditions:
     """Episodes a prompt."""
     seed: int = 0
     """Episode i starts from seed * 100003 + i."""
-    steps: int = MAX_EPISODE_STEPS
+    steps: int = LONGEST_EPISODE
     """Control steps after which an episode ends (or earlier where the environment says so)."""
     sample: bool = False
     """Draw actions from the model's distribution instead of taking the most likely ones."""
@@ -100,7 +100,8 @@ def roll_out(
     done: list[Rollout] = []
     began = time.perf_counter()
     chunks = [requests[start : start + MOST_ROWS] for start in range(0, len(requests), MOST_ROWS)]
-    shown = Progress(len(chunks) * conditions.steps, "steps", f"{body}: {len(requests)} episodes")
+    most_steps = env_spec.max_episode_steps or conditions.steps
+    shown = Progress(len(chunks) * most_steps, "steps", f"{body}: {len(requests)} episodes")
     with shown if conditions.is_shown else nullcontext() as progress:
         for index, chunk in enumerate(chunks):
             prompts = [request.prompt for request in chunk]

@@ -109,7 +109,7 @@ def _reading_at(rollout: Rollout, step: int, dt: float) -> str:
     if not rollout.request.skill or step == 0:
         return ""
     skill = get_skill(rollout.request.skill)
-    unit = BODIES[skill.body].readings[skill.reading]
+    unit = BODIES[skill.body].readings[skill.reading].unit
     recent = rollout.outcome.readings[skill.reading][max(step - round(AVERAGE / dt), 0) : step]
     return f"{skill.reading.replace('_', ' ')} {recent.mean():+.1f} {unit}"
 

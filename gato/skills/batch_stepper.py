@@ -5,7 +5,7 @@ In: a skill (or a body's own Gymnasium spec). Out: `BatchStepper`, a `Stepper` t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import mujoco
 import numpy as np
@@ -13,9 +13,10 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.seeding import np_random
 from mujoco.batch import Batch
 
-from gato.skills.bodies import MAX_EPISODE_STEPS, get_body
+from gato.skills.bodies import get_body
+from gato.skills.bodies.body import CONTACT_FORCES, State
 from gato.skills.environment import check_finite, make_simulation
-from gato.skills.rewards import StepResult, measure, reward
+from gato.skills.rewards import StepResult, judge, reward
 from gato.skills.table import Skill, get_skill, skills_of
 from gato.skills.transition import Transition
 from gato.specs import near_match
@@ -33,16 +34,25 @@ class BatchStepper:
         self.num_envs = num_envs
         self.spec = self.body.spec
         self.env_spec = env_spec
-        self.max_episode_steps = env_spec.max_episode_steps or MAX_EPISODE_STEPS
+        self.max_episode_steps = env_spec.max_episode_steps or self.body.max_episode_steps
         simulation = make_simulation(self.body)
         self.model = simulation.model
         self.observation_space = simulation.observation_space
         self.action_space = simulation.action_space
         self._start_qpos_Q, self._start_qvel_V = simulation.init_qpos, simulation.init_qvel
         simulation.close()
-        self._batch = Batch(self.model, num_envs, nthread=min(num_threads, num_envs))
+        has_contacts = CONTACT_FORCES in self.body.derived
+        self._batch = Batch(self.model, num_envs, nthread=min(num_threads, num_envs), persistent=has_contacts)
         self._qpos_BQ, self._qvel_BV = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl_BA = self._batch.bind("ctrl")
+        self._contact_forces_BN6 = np.zeros((num_envs, self.model.nbody, 6))
+        self._one = mujoco.MjData(self.model) if has_contacts else None
+        """Where one simulation at a time is copied to, for what MuJoCo does not compute by itself."""
+        self._derived = {
+            name: self._contact_forces_BN6 if name == CONTACT_FORCES else self._batch.bind(name)
+            for name in self.body.derived
+        }
+        self._place_BP = self.body.place(self._state(_ALL))
         self._elapsed_B = np.zeros(num_envs, np.int64)
         self._skills = skills_of(self.body.name)
         self._skill_index_B = np.zeros(num_envs, np.int64)
@@ -66,7 +76,8 @@ class BatchStepper:
         qpos_BQ = np.empty((len(ids), self.model.nq))
         qvel_BV = np.empty((len(ids), self.model.nv))
         for row, seed in enumerate(seeds):
-            self._draw_start(int(seed), qpos_BQ[row], qvel_BV[row])
+            generator, _ = np_random(int(seed))
+            qpos_BQ[row], qvel_BV[row] = self.body.start(generator, self._start_qpos_Q, self._start_qvel_V)
         return self.set_state(ids, qpos_BQ, qvel_BV)
 
     def get_state(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,18 +91,23 @@ class BatchStepper:
         self._qpos_BQ[ids], self._qvel_BV[ids] = qpos_BQ, qvel_BV
         self._batch.forward(ids=in_order)
         self._elapsed_B[ids] = 0
-        return self._observe(qpos_BQ, qvel_BV)
+        state = self._state(ids)
+        self._place_BP[ids] = self.body.place(state)
+        return self.body.observe(state)
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that decides what comes next in every row: what `restore` takes, also in another process."""
         names = ("qpos", "qvel", "qacc_warmstart", "time")
         kept = {name: np.array(self._batch.bind(name)) for name in names}
+        if self.body.derived:
+            kept["place"] = self._place_BP.copy()
         return {**kept, "elapsed": self._elapsed_B.copy(), "skill_index": self._skill_index_B.copy()}
 
     def restore(self, kept: dict[str, np.ndarray]) -> None:
         """Goes on from a `snapshot`, to the bit (`set_state` begins an episode instead)."""
         for name in ("qpos", "qvel", "qacc_warmstart", "time"):
             self._batch.bind(name)[:] = kept[name]
+        self._place_BP[:] = kept["place"] if self.body.derived else self.body.place(self._state(_ALL))
         self._elapsed_B[:] = kept["elapsed"]
         self._skill_index_B[:] = kept["skill_index"]
         self.select_skill(np.arange(0), self._skills[self._skill_index_B[0]].id)
@@ -106,22 +122,32 @@ class BatchStepper:
                 f"actions have shape {actions_BA.shape}; {shape} is needed, a row for each stepped environment"
             )
         self._ctrl_BA[rows] = actions_BA
-        track_before_B = self._qpos_BQ[rows, 0].copy()
         self._batch.step(ids=None if ids is None else np.sort(ids), nstep=self.body.frame_skip)
         self._elapsed_B[rows] += 1
-
-        qpos_BQ, qvel_BV = self._qpos_BQ[rows], self._qvel_BV[rows]
-        check_finite(self.body, actions_BA, qpos_BQ, qvel_BV)
-        is_healthy = self.body.is_healthy
-        is_healthy_B = np.ones(shape[0], np.bool_) if is_healthy is None else is_healthy(qpos_BQ, qvel_BV)
-        result = StepResult(actions_BA, is_healthy_B, measure(self.body, qpos_BQ, track_before_B))
+        if self._one is not None:
+            self._measure_contacts(self._one, range(self.num_envs) if ids is None else ids.tolist())
+        state = self._state(rows)
+        check_finite(self.body, actions_BA, state)
+        result = judge(self.body, actions_BA, state, self._place_BP[rows])
+        self._place_BP[rows] = result.place_BP
         return Transition(
-            self._observe(qpos_BQ, qvel_BV),
+            self.body.observe(state),
             self._reward(result, rows),
-            ~is_healthy_B,
+            ~result.is_healthy_B,
             self._elapsed_B[rows] >= self.max_episode_steps,
             result.readings,
         )
+
+    def _state(self, rows: np.ndarray | slice) -> State:
+        derived = {name: values_BX[rows] for name, values_BX in self._derived.items()}
+        return State(self._qpos_BQ[rows], self._qvel_BV[rows], derived, self.model.body_mass)
+
+    def _measure_contacts(self, one: mujoco.MjData, rows: Iterable[int]) -> None:
+        """What Gymnasium computes after every step of an environment; the copying is a seventh of the ant's time."""
+        for row in rows:
+            self._batch.get_data(row, one)
+            mujoco.mj_rnePostConstraint(self.model, one)
+            self._contact_forces_BN6[row] = one.cfrc_ext
 
     def _reward(self, result: StepResult, rows: np.ndarray | slice) -> np.ndarray:
         if self._only_skill is not None:
@@ -132,24 +158,3 @@ class BatchStepper:
             chosen_B = index_B == index
             rewards_B[chosen_B] = reward(self._skills[index].reward, result)[chosen_B]
         return rewards_B
-
-    def _observe(self, qpos_BQ: np.ndarray, qvel_BV: np.ndarray) -> np.ndarray:
-        first, limit = self.body.first_position, self.body.velocity_limit
-        seen = self.model.nq - first
-        observations_BO = np.empty((len(qpos_BQ), seen + self.model.nv))
-        observations_BO[:, :seen] = qpos_BQ[:, first:]
-        if limit < np.inf:
-            np.clip(qvel_BV, -limit, limit, out=observations_BO[:, seen:])
-        else:
-            observations_BO[:, seen:] = qvel_BV
-        return observations_BO
-
-    def _draw_start(self, seed: int, qpos_Q: np.ndarray, qvel_V: np.ndarray) -> None:
-        """Gymnasium's draws in Gymnasium's order, into the two arrays."""
-        generator, _ = np_random(seed)
-        noise = self.body.reset_noise
-        qpos_Q[:] = self._start_qpos_Q + generator.uniform(low=-noise, high=noise, size=self.model.nq)
-        if self.body.has_normal_velocity_noise:
-            qvel_V[:] = self._start_qvel_V + noise * generator.standard_normal(self.model.nv)
-        else:
-            qvel_V[:] = self._start_qvel_V + generator.uniform(low=-noise, high=noise, size=self.model.nv)

@@ -19,8 +19,9 @@ import mujoco
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from gato.skills.bodies import MAX_EPISODE_STEPS, Body, get_body
-from gato.skills.rewards import StepResult, measure, reward
+from gato.skills.bodies import Body, get_body
+from gato.skills.bodies.body import State
+from gato.skills.rewards import judge, reward
 from gato.skills.table import SKILLS, Skill, get_skill
 from gato.specs import near_match
 
@@ -32,9 +33,8 @@ logger = logging.getLogger(__name__)
 def skill_env_spec(skill_id: str) -> EnvSpec:
     """What Minari stores: enough to make the environment again in a process that knows nothing else of Gato."""
     skill = get_skill(skill_id)
-    return EnvSpec(
-        id=skill.env_id, entry_point=ENTRY_POINT, kwargs={"skill": skill.id}, max_episode_steps=MAX_EPISODE_STEPS
-    )
+    limit = get_body(skill.body).max_episode_steps
+    return EnvSpec(id=skill.env_id, entry_point=ENTRY_POINT, kwargs={"skill": skill.id}, max_episode_steps=limit)
 
 
 def register_skills() -> None:
@@ -43,7 +43,7 @@ def register_skills() -> None:
         if skill.env_id not in gymnasium.registry:
             spec = skill_env_spec(skill.id)
             gymnasium.register(
-                spec.id, entry_point=ENTRY_POINT, kwargs=spec.kwargs, max_episode_steps=MAX_EPISODE_STEPS
+                spec.id, entry_point=ENTRY_POINT, kwargs=spec.kwargs, max_episode_steps=spec.max_episode_steps
             )
 
 
@@ -68,8 +68,9 @@ def make_simulation(body: Body, **render: Any) -> Any:
     return simulation
 
 
-def check_finite(body: Body, actions_BA: np.ndarray, qpos_BQ: np.ndarray, qvel_BV: np.ndarray) -> None:
+def check_finite(body: Body, actions_BA: np.ndarray, state: State) -> None:
     """FloatingPointError when an action or a state is not finite, naming the rows (positions in these arrays)."""
+    qpos_BQ, qvel_BV = state.qpos_BQ, state.qvel_BV
     if np.isfinite(actions_BA.sum() + qpos_BQ.sum() + qvel_BV.sum()):
         return
     for what, values_BX in (("action", actions_BA), ("state", np.concatenate([qpos_BQ, qvel_BV], 1))):
@@ -153,17 +154,20 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One control step; FloatingPointError when the action or the simulation is not finite."""
-        data = self.simulation.data
-        track_before = data.qpos[0]
+        place_before_1P = self.body.place(self._state())
         observation_O, reward_, terminated, truncated, _ = self.simulation.step(action)
-        qpos_1Q, actions_1A = data.qpos[None], np.asarray(action)[None]
-        check_finite(self.body, actions_1A, qpos_1Q, data.qvel[None])
-        readings = measure(self.body, qpos_1Q, np.array([track_before]))
+        state, actions_1A = self._state(), np.asarray(action)[None]
+        check_finite(self.body, actions_1A, state)
+        result = judge(self.body, actions_1A, state, place_before_1P)
         if not self.skill.is_standard:
-            result = StepResult(actions_1A, np.array([not terminated]), readings)
             reward_ = reward(self.skill.reward, result)[0]
-        info = {name: float(value_1[0]) for name, value_1 in readings.items()}
+        info = {name: float(value_1[0]) for name, value_1 in result.readings.items()}
         return observation_O, float(reward_), bool(terminated), truncated, info
+
+    def _state(self) -> State:
+        data = self.simulation.data
+        derived = {name: getattr(data, name)[None] for name in self.body.derived}
+        return State(data.qpos[None], data.qvel[None], derived, self.simulation.model.body_mass)
 
     def render(self) -> Any:
         """A picture of the simulation as it stands."""

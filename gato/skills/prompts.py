@@ -38,6 +38,19 @@ BACKWARD = (
     "to the back",
     "straight back",
 )
+ALONG_THE_TRACK = (
+    "along the track",
+    "down the track",
+    "along the line",
+    "down the line",
+    "along the path",
+    "down the path",
+    "straight along the track",
+    "straight down the track",
+    "along the running track",
+    "following the line",
+)
+"""Where bodies that can turn are paid for one direction of the world, whatever is forward to them."""
 NEUTRAL = ("go {}", "move {}", "travel {}", "head {}")
 """Actions that say nothing but to move: on every walking body, in both directions."""
 MANNERS = (
@@ -54,6 +67,7 @@ MANNERS = (
     "all the way",
     "at full speed",
 )
+SWIMMING_MANNERS = tuple(manner for manner in MANNERS if manner != "without falling")
 CALM_MANNERS = ("now", "steadily", "smoothly", "without stopping", "right away", "all the time", "carefully", "well")
 POLITENESS = (
     "please {}",
@@ -72,6 +86,26 @@ POLITENESS = (
     "ok {}",
 )
 ADVANCE = ("forward", "forwards", "ahead", "advance", "go on ahead", "full speed ahead", "forward please")
+KEEP_TO_THE_TRACK = (
+    "follow the track",
+    "follow the line",
+    "track run",
+    "run the track",
+    "take the path",
+    "run the line",
+)
+BALANCE = (
+    "balance {}",
+    "keep {} upright",
+    "hold {} up",
+    "stabilize {}",
+    "keep {} from falling",
+    "steady {}",
+    "keep {} balanced",
+    "hold {} upright",
+    "stop {} from falling",
+)
+STAY_BALANCED = ("balance", "stay balanced", "stay upright", "stand still", "keep your balance", "do not fall")
 RETREAT = ("backward", "backwards", "reverse", "retreat", "back up", "in reverse please", "go into reverse")
 """Whole phrases that name the direction alone."""
 
@@ -110,19 +144,104 @@ WORDINGS: dict[str, Wording] = {
         ("walk {}", "step {}", "stroll {}", "march {}", "stride {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")
     ),
     "inverted-pendulum/balance": Wording(
-        (
-            "balance {}",
-            "keep {} upright",
-            "hold {} up",
-            "stabilize {}",
-            "keep {} from falling",
-            "steady {}",
-            "keep {} balanced",
-            "hold {} upright",
-            "stop {} from falling",
-        ),
+        BALANCE,
         ("the pole", "the pendulum", "the rod", "it", "the stick", "the inverted pendulum", "that pole", "your pole"),
-        ("balance", "stay balanced", "stay upright", "stand still", "keep your balance", "do not fall"),
+        STAY_BALANCED,
+        CALM_MANNERS,
+    ),
+    "ant/run-forward": Wording(
+        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), ALONG_THE_TRACK, KEEP_TO_THE_TRACK
+    ),
+    "humanoid/run-forward": Wording(
+        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL), ALONG_THE_TRACK, KEEP_TO_THE_TRACK
+    ),
+    "humanoid-standup/stand-up": Wording(
+        (
+            "stand {}",
+            "get {}",
+            "come {}",
+            "go {}",
+            "push {}",
+            "get right {}",
+            "stand right {}",
+            "come right {}",
+            "get back {}",
+        ),
+        (
+            "up",
+            "up straight",
+            "up high",
+            "up on your feet",
+            "up on both feet",
+            "up on two feet",
+            "up from there",
+            "up from your back",
+            "up and stay up",
+            "up and stay there",
+        ),
+        ("get to your feet", "on your feet", "stand", "stand straight", "do not lie there", "do not lie down"),
+        CALM_MANNERS,
+    ),
+    "swimmer/swim-forward": Wording(
+        ("swim {}", "crawl {}", "kick {}", "float {}", "race {}", *NEUTRAL),
+        FORWARD,
+        (*ADVANCE, "forward swim"),
+        SWIMMING_MANNERS,
+    ),
+    "reacher/reach": Wording(
+        (
+            "reach {}",
+            "hit {}",
+            "go to {}",
+            "move to {}",
+            "get to {}",
+            "come to {}",
+            "reach for {}",
+            "reach out to {}",
+            "put your hand on {}",
+        ),
+        ("the target", "the goal", "the point", "the ball", "the red ball", "the mark", "the dot", "it"),
+        ("reach", "reach out", "get there", "go there", "reach it now please", "hand to the target"),
+        CALM_MANNERS,
+    ),
+    "pusher/push": Wording(
+        (
+            "push {}",
+            "move {}",
+            "take {}",
+            "send {}",
+            "get {}",
+            "put {}",
+            "press {}",
+            "place {}",
+            "transport {}",
+        ),
+        (
+            "the object to the goal",
+            "it to the goal",
+            "it to the target",
+            "the object there",
+            "the block to the goal",
+            "the block there",
+            "the object to the target",
+            "it there",
+        ),
+        ("push", "push it", "push the object", "push the block", "object to the goal"),
+        CALM_MANNERS,
+    ),
+    "inverted-double-pendulum/balance": Wording(
+        BALANCE,
+        (
+            "the double pole",
+            "the double pendulum",
+            "both links",
+            "the two links",
+            "the links",
+            "that double pole",
+            "your double pole",
+            "your double pendulum",
+        ),
+        STAY_BALANCED,
         CALM_MANNERS,
     ),
 }

@@ -1,7 +1,7 @@
 """What a step was worth and what was measured in it: named terms over a batch of environments.
 
-In: a `StepResult` (B environments after one control step). Out: reward (B,), readings name -> (B,).
-Terms use + - * and comparisons only, so that a batch of one gives the same bits as a batch of many.
+In: a body's `State` after one control step of B environments. Out: a `StepResult`, its reward (B,).
+Terms give the bits that Gymnasium gives one environment, whatever B is: see `gato.skills.bodies.body`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gato.skills.bodies import Body
+from gato.skills.bodies.body import CONTACT_FORCES, State
+from gato.skills.bodies.pendulums import tip
 from gato.specs import near_match
 
 
@@ -19,6 +21,11 @@ from gato.specs import near_match
 class StepResult:
     """One control step of B environments of one body."""
 
+    body: Body
+    state: State
+    """At its end."""
+    place_BP: np.ndarray
+    """Where the bodies are then."""
     actions_BA: np.ndarray
     """As given to the simulator, in the dtype of the caller: Gymnasium sums their squares in that dtype."""
     is_healthy_B: np.ndarray
@@ -39,13 +46,31 @@ class Term:
         if self.name not in TERMS:
             raise ValueError(f'unknown reward term "{self.name}"; {near_match(self.name, TERMS)}')
 
+    def __str__(self) -> str:
+        least, limit = self.least > -np.inf, self.limit < np.inf
+        bounds = f" (at most {self.limit:g})" * limit + f" (at least {self.least:g})" * least
+        return f"{self.weight:g} * {self.name}{bounds}"
 
-def _forward_speed(step: StepResult) -> np.ndarray:
-    return step.readings["forward_speed"]
+
+Terms = tuple[Term | tuple[Term, ...], ...]
+"""Added in their written order, an inner tuple by itself first, like brackets: the order decides the last bit."""
+
+
+def flat(terms: Terms) -> tuple[Term, ...]:
+    """Without the brackets."""
+    return tuple(part for term in terms for part in (term if isinstance(term, tuple) else (term,)))
+
+
+def _reading(name: str) -> Callable[[StepResult], np.ndarray]:
+    return lambda step: step.readings[name]
 
 
 def _backward_speed(step: StepResult) -> np.ndarray:
     return -step.readings["forward_speed"]
+
+
+def _lift(step: StepResult) -> np.ndarray:
+    return step.readings["height"] / step.body.timestep
 
 
 def _alive(step: StepResult) -> np.ndarray:
@@ -56,35 +81,80 @@ def _control_cost(step: StepResult) -> np.ndarray:
     return np.square(step.actions_BA).sum(1)
 
 
+def _exact_control_cost(step: StepResult) -> np.ndarray:
+    return np.square(step.actions_BA, dtype=np.float64).sum(1)
+
+
 def _pitch_cost(step: StepResult) -> np.ndarray:
     return np.square(step.readings["pitch"])
 
 
+def _contact_cost(step: StepResult) -> np.ndarray:
+    forces_BX = step.state.derived[CONTACT_FORCES].reshape(len(step.actions_BA), -1)
+    return np.square(forces_BX).sum(1)
+
+
+def _clipped_contact_cost(step: StepResult) -> np.ndarray:
+    forces_BX = step.state.derived[CONTACT_FORCES].reshape(len(step.actions_BA), -1)
+    return np.square(np.clip(forces_BX, -1.0, 1.0)).sum(1)
+
+
+def _tip_cost(step: StepResult) -> np.ndarray:
+    along_B, height_B = tip(step.state)
+    return 0.01 * _power_2(along_B) + _power_2(height_B - 2.0)
+
+
+def _swing_cost(step: StepResult) -> np.ndarray:
+    return 1e-3 * _power_2(step.state.qvel_BV[:, 1]) + 5e-3 * _power_2(step.state.qvel_BV[:, 2])
+
+
+def _power_2(values_B: np.ndarray) -> np.ndarray:
+    """By the C library's `pow`, as Gymnasium's numbers: one in a thousand differs from the square in its last bit."""
+    return np.array([value**2 for value in values_B.tolist()])
+
+
 TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
-    "forward_speed": _forward_speed,
+    "forward_speed": _reading("forward_speed"),
     "backward_speed": _backward_speed,
+    "track_speed": _reading("track_speed"),
+    "distance": _reading("distance"),
+    "hand_distance": _reading("hand_distance"),
+    "lift": _lift,
     "alive": _alive,
     "control_cost": _control_cost,
+    "exact_control_cost": _exact_control_cost,
     "pitch_cost": _pitch_cost,
+    "contact_cost": _contact_cost,
+    "clipped_contact_cost": _clipped_contact_cost,
+    "tip_cost": _tip_cost,
+    "swing_cost": _swing_cost,
 }
-"""Speeds in m/s; alive 1 or 0; control cost is the sum of squared actions; pitch cost rad^2."""
+"""Speeds in m/s; distances in m; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the
+sum of squared actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces
+and torques (clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the
+rail, and swing cost how fast its poles turn, as Gymnasium weighs them."""
 
 
-def reward(terms: tuple[Term, ...], step: StepResult) -> np.ndarray:
-    """The sum of the weighted terms, (B,) float64, added in their written order (the order decides the last bit)."""
+def reward(terms: Terms, step: StepResult) -> np.ndarray:
+    """The sum of the weighted terms, (B,) float64."""
     total_B: np.ndarray | float = 0.0
     for index, term in enumerate(terms):
-        value_B = TERMS[term.name](step)
-        if term.least > -np.inf or term.limit < np.inf:
-            value_B = np.minimum(np.maximum(value_B, term.least), term.limit)
-        value_B = term.weight * value_B
+        value_B = reward(term, step) if isinstance(term, tuple) else _weighted(term, step)
         total_B = value_B if index == 0 else total_B + value_B
     return np.asarray(total_B, np.float64)
 
 
-def measure(body: Body, qpos_BQ: np.ndarray, track_before_B: np.ndarray) -> dict[str, np.ndarray]:
-    """Readings after a control step that began with the body at `track_before_B` metres along the track."""
-    readings = {"forward_speed": (qpos_BQ[:, 0] - track_before_B) / body.dt}
-    for name, position in body.positions.items():
-        readings[name] = qpos_BQ[:, position.index] + position.offset
-    return readings
+def _weighted(term: Term, step: StepResult) -> np.ndarray:
+    value_B = TERMS[term.name](step)
+    if term.least > -np.inf or term.limit < np.inf:
+        value_B = np.minimum(np.maximum(value_B, term.least), term.limit)
+    return term.weight * value_B
+
+
+def judge(body: Body, actions_BA: np.ndarray, state: State, place_before_BP: np.ndarray) -> StepResult:
+    """What a control step did that began with the bodies at `place_before_BP` and ended in `state`."""
+    place_BP = body.place(state)
+    velocity_BP = (place_BP - place_before_BP) / body.dt
+    is_healthy_B = np.ones(len(place_BP), np.bool_) if body.is_healthy is None else body.is_healthy(state)
+    readings = {name: reading.measure(state, velocity_BP) for name, reading in body.readings.items()}
+    return StepResult(body, state, place_BP, actions_BA, is_healthy_B, readings)

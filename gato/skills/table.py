@@ -13,7 +13,7 @@ import numpy as np
 
 from gato.skills.bodies import BODIES, get_body
 from gato.skills.prompts import phrases
-from gato.skills.rewards import Term
+from gato.skills.rewards import Term, Terms
 from gato.specs import near_match
 
 UPRIGHT = 1.5
@@ -50,7 +50,7 @@ class Skill:
     body: str
     is_standard: bool
     """The reward is Gymnasium's own, to the bit."""
-    reward: tuple[Term, ...]
+    reward: Terms
     prompt: str
     """The canonical prompt."""
     rule: tuple[Condition, ...]
@@ -148,6 +148,84 @@ _TABLE = (
         prompt="balance the pole",
         rule=(Condition("angle", "max", high=0.2), Condition("angle", "min", low=-0.2)),
         reading="angle",
+    ),
+    Skill(
+        id="ant/run-forward",
+        body="ant",
+        is_standard=True,
+        reward=(
+            Term("track_speed", 1.0),
+            Term("alive", 1.0),
+            (Term("control_cost", -0.5), Term("clipped_contact_cost", -5e-4)),
+        ),
+        prompt="run along the track",
+        rule=(Condition("track_speed", "mean", low=2.5),),
+        reading="track_speed",
+    ),
+    Skill(
+        id="humanoid/run-forward",
+        body="humanoid",
+        is_standard=True,
+        reward=(
+            Term("track_speed", 1.25),
+            Term("alive", 5.0),
+            (Term("exact_control_cost", -0.1), Term("contact_cost", -5e-7, limit=2e7)),
+        ),
+        prompt="run along the track",
+        # Gymnasium pays 5 a step for not falling: a return of 6300 is no more than 1.1 m/s.
+        rule=(Condition("track_speed", "mean", low=1.0),),
+        reading="track_speed",
+    ),
+    Skill(
+        id="humanoid-standup/stand-up",
+        body="humanoid-standup",
+        is_standard=True,
+        reward=(
+            Term("lift", 1.0),
+            Term("exact_control_cost", -0.1),
+            Term("contact_cost", -5e-7, limit=2e7),
+            Term("alive", 1.0),
+        ),
+        prompt="stand up",
+        # Lying it is at 0.1 m and standing straight at 1.4; the best published return, 273600, is a mean of 0.82.
+        rule=(Condition("height", "mean", low=0.8),),
+        reading="height",
+    ),
+    Skill(
+        id="swimmer/swim-forward",
+        body="swimmer",
+        is_standard=True,
+        reward=(Term("track_speed", 1.0), Term("control_cost", -1e-4)),
+        prompt="swim forward",
+        rule=(Condition("track_speed", "mean", low=0.25),),
+        reading="track_speed",
+    ),
+    Skill(
+        id="reacher/reach",
+        body="reacher",
+        is_standard=True,
+        reward=(Term("distance", -1.0), Term("control_cost", -1.0)),
+        prompt="reach the target",
+        rule=(Condition("distance", "min", high=0.02), Condition("distance", "mean", high=0.12)),
+        reading="distance",
+    ),
+    Skill(
+        id="pusher/push",
+        body="pusher",
+        is_standard=True,
+        reward=(Term("distance", -1.0), Term("control_cost", -0.1), Term("hand_distance", -0.5)),
+        prompt="push the object to the goal",
+        rule=(Condition("distance", "min", high=0.08), Condition("distance", "mean", high=0.2)),
+        reading="distance",
+    ),
+    Skill(
+        id="inverted-double-pendulum/balance",
+        body="inverted-double-pendulum",
+        is_standard=True,
+        reward=(Term("alive", 10.0), Term("tip_cost", -1.0), Term("swing_cost", -1.0)),
+        prompt="balance the double pole",
+        rule=(Condition("height", "min", low=1.1),),
+        reading="height",
     ),
 )
 

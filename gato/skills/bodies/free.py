@@ -1,0 +1,141 @@
+"""Bodies that move freely in space: ant, humanoid, and the humanoid that lies on its back.
+
+Gymnasium pays them for speed along the x axis of the world, the track, wherever they look. Readings of that are called
+`track_speed`; `forward_speed`, `lateral_speed` (left) and `yaw_rate` (left) are in the frame of their heading.
+Bulk observations are left out, since joints and speeds tell the whole state; contact forces are charged all the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gato.skills.bodies.body import (
+    CONTACT_FORCES,
+    Body,
+    Reading,
+    State,
+    coordinate,
+    coordinates,
+    noisy_start,
+    sensing,
+    speed,
+)
+
+TORSO = 1
+"""MuJoCo's number of that part."""
+
+_ROOT = "root_z root_qw root_qx root_qy root_qz"
+_ROOT_VELOCITY = "vel/root_x vel/root_y vel/root_z vel/root_wx vel/root_wy vel/root_wz"
+"""The last three are turning speeds about the torso's own axes."""
+_ANT_JOINTS = "hip_1 ankle_1 hip_2 ankle_2 hip_3 ankle_3 hip_4 ankle_4"
+_LIMBS = (
+    "right_hip_x right_hip_z right_hip_y right_knee left_hip_x left_hip_z left_hip_y left_knee "
+    "right_shoulder1 right_shoulder2 right_elbow left_shoulder1 left_shoulder2 left_elbow"
+)
+_HUMANOID_JOINTS, _HUMANOID_ACTUATORS = (
+    f"abdomen_z abdomen_y abdomen_x {_LIMBS}",
+    f"abdomen_y abdomen_z abdomen_x {_LIMBS}",
+)
+
+
+def _senses(joints: str) -> list[str]:
+    return f"{_ROOT} {joints} {_ROOT_VELOCITY}".split() + [f"vel/{joint}" for joint in joints.split()]
+
+
+def _torso(state: State) -> np.ndarray:
+    return state.derived["xpos"][:, TORSO, :2].copy()
+
+
+def _mass_centre(state: State) -> np.ndarray:
+    """Gymnasium's own sum, for many: in another order it has another last bit."""
+    weighted_B3 = np.einsum("n,bnj->bj", state.masses_N, state.derived["xipos"])
+    return (weighted_B3 / state.masses_N.sum())[:, :2]
+
+
+def _heading(state: State) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vector on the floor, under the torso's own x axis."""
+    w_B, x_B, y_B, z_B = state.qpos_BQ[:, 3:7].T
+    along_B, across_B = w_B * w_B + x_B * x_B - y_B * y_B - z_B * z_B, 2 * (x_B * y_B + w_B * z_B)
+    length_B = np.maximum(np.sqrt(along_B * along_B + across_B * across_B), np.finfo(float).tiny)
+    return along_B / length_B, across_B / length_B
+
+
+def _forward_speed(state: State, velocity_BP: np.ndarray) -> np.ndarray:
+    along_B, across_B = _heading(state)
+    return velocity_BP[:, 0] * along_B + velocity_BP[:, 1] * across_B
+
+
+def _lateral_speed(state: State, velocity_BP: np.ndarray) -> np.ndarray:
+    along_B, across_B = _heading(state)
+    return velocity_BP[:, 1] * along_B - velocity_BP[:, 0] * across_B
+
+
+def _yaw_rate(state: State, velocity_BP: np.ndarray) -> np.ndarray:
+    w_B, x_B, y_B, z_B = state.qpos_BQ[:, 3:7].T
+    turning_3B = state.qvel_BV[:, 3:6].T
+    up_3B = 2 * (x_B * z_B - w_B * y_B), 2 * (y_B * z_B + w_B * x_B), 1 - 2 * (x_B * x_B + y_B * y_B)
+    return up_3B[0] * turning_3B[0] + up_3B[1] * turning_3B[1] + up_3B[2] * turning_3B[2]
+
+
+def _ant_is_healthy(state: State) -> np.ndarray:
+    height_B = state.qpos_BQ[:, 2]
+    return (height_B >= 0.2) & (height_B <= 1.0)
+
+
+def _humanoid_is_healthy(state: State) -> np.ndarray:
+    height_B = state.qpos_BQ[:, 2]
+    return (height_B > 1.0) & (height_B < 2.0)
+
+
+_HEIGHT = coordinate("m", 2)
+"""Of the torso's frame above the floor."""
+_READINGS = {
+    "track_speed": speed(),
+    "forward_speed": Reading("m/s", _forward_speed),
+    "lateral_speed": Reading("m/s", _lateral_speed),
+    "yaw_rate": Reading("rad/s", _yaw_rate),
+    "height": _HEIGHT,
+}
+_WITHOUT_BULK = {
+    f"include_{bulk}_in_observation": False for bulk in ("cinert", "cvel", "qfrc_actuator", CONTACT_FORCES)
+}
+
+ANT = Body(
+    gym_id="Ant-v5",
+    spec=sensing("ant", _senses(_ANT_JOINTS), "hip_4 ankle_4 hip_1 ankle_1 hip_2 ankle_2 hip_3 ankle_3"),
+    timestep=0.01,
+    frame_skip=5,
+    observe=coordinates(unseen=2),
+    start=noisy_start(0.1, has_normal_velocity=True),
+    readings=_READINGS,
+    place=_torso,
+    is_healthy=_ant_is_healthy,
+    derived=("xpos", CONTACT_FORCES),
+    gym_kwargs={f"include_{CONTACT_FORCES}_in_observation": False},
+)
+
+HUMANOID = Body(
+    gym_id="Humanoid-v5",
+    spec=sensing("humanoid", _senses(_HUMANOID_JOINTS), _HUMANOID_ACTUATORS, bound=0.4),
+    timestep=0.003,
+    frame_skip=5,
+    observe=coordinates(unseen=2),
+    start=noisy_start(1e-2),
+    readings=_READINGS,
+    place=_mass_centre,
+    is_healthy=_humanoid_is_healthy,
+    derived=("xipos", CONTACT_FORCES),
+    gym_kwargs=_WITHOUT_BULK,
+)
+
+HUMANOID_STANDUP = Body(
+    gym_id="HumanoidStandup-v5",
+    spec=sensing("humanoid-standup", _senses(_HUMANOID_JOINTS), _HUMANOID_ACTUATORS, bound=0.4),
+    timestep=0.003,
+    frame_skip=5,
+    observe=coordinates(unseen=2),
+    start=noisy_start(1e-2),
+    readings={"height": _HEIGHT},
+    derived=(CONTACT_FORCES,),
+    gym_kwargs=_WITHOUT_BULK,
+)
