@@ -48,13 +48,14 @@ ROOMS = {
     "reporting": room(6, "matplotlib"),
     "demo": room(7),
     "cli": room(8, "docstring_parser"),
+    "__main__": room(9),
 }
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
 SAME_ROOM = {"record": "recording", "report": "reporting", "api": "cli"}
 EVERYWHERE = {"numpy", "einops"}
 EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard"}
 """Optional packages: imported where they are asked for, since they may be absent."""
-LAZY = {"cli"}
+LAZY = {"cli", "__main__"}
 """Rooms that import inside functions."""
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 

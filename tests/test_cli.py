@@ -246,6 +246,21 @@ def test_ctrl_c_while_training_an_expert_exits_with_130_and_keeps_the_run(tmp_pa
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("seconds", [0.06, 0.12, 0.25])
+def test_ctrl_c_while_the_command_starts_is_one_line(seconds: float) -> None:
+    """Whether it comes while modules are imported or while the command runs."""
+    started = "print('started', flush=True); from gato.__main__ import main; main()"
+    line = [sys.executable, "-c", started, "expert", "eval", "hopper/hop-forward", "--episodes", "100000"]
+    running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    running.stdout.readline()
+    time.sleep(seconds)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.startswith("gato: interrupted: ") and len(err.splitlines()) == 1
+
+
 def test_info_shows_versions_and_places(capsys: Capture) -> None:
     assert cli.run(["info", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -171,7 +171,7 @@ def test_check_names_episode_step_and_key_of_an_action_outside_the_box(minari_ro
     report = check_dataset("cs285/hopper/expert-v0")
     assert report.problems == (
         "cs285/hopper/expert-v0 episode 1 step 7: actions[1] = 5 outside [-1, 1] (1 such numbers in this episode); "
-        "pass --clip-actions or record it again",
+        "clip them (--clip-actions, or data.clip_actions: true in a config) or record it again",
     )
     clipped = check_dataset("cs285/hopper/expert-v0", clip_actions=True)
     assert (clipped.problems, clipped.clipped) == ((), 1)

@@ -145,7 +145,8 @@ def _bound_problems(episode: Episode, spec: BodySpec, where: str) -> list[str]:
             low, high = spec.action_low[element], spec.action_high[element]
             problems.append(
                 f"{where} step {step}: {key}[{element}] = {actions_TA[step, element]:g} outside [{low:g}, {high:g}] "
-                f"({len(bad)} such numbers in this episode); pass --clip-actions or record it again"
+                f"({len(bad)} such numbers in this episode); "
+                "clip them (--clip-actions, or data.clip_actions: true in a config) or record it again"
             )
             if episode.expert_actions is episode.actions:
                 break

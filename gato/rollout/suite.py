@@ -195,7 +195,8 @@ def suite_skills(model: Gato, suite: str, bodies: Sequence[str] = ()) -> tuple[S
     if not known:
         raise ValueError(
             f"the model knows {', '.join(model.bodies)}, and none of the bodies of suite {suite}: "
-            f"{', '.join(sorted({skill.body for skill in wanted}))}; use --dataset ID, or train it on them"
+            f"{', '.join(sorted({skill.body for skill in wanted}))}; use gato eval --dataset ID, "
+            "train it on them, or fit without (evaluation.every: 0)"
         )
     for body in skills_by_body(known):
         check_body(model, body)
