@@ -87,7 +87,7 @@ def test_numbers_of_our_own_outside_the_box_stop_the_cache(dataset: Dataset, mon
             yield dataclasses.replace(episode, actions=episode.actions + 3.0 * (index == 2))
 
     monkeypatch.setattr(gato.data.cache, "episodes", broken)
-    with pytest.raises(ValueError, match=r"hop-forward-v0 episode 2 step 0: actions\[0\] = .* --clip-actions"):
+    with pytest.raises(ValueError, match=r"hop-forward-v0 episode 2 step 0: actions\[0\] = .*--clip-actions"):
         open_cache(dataset)
     cache = open_cache(dataset, clip_actions=True)
     assert cache.clipped > 0 and cache.actions_TA.max() <= 1.0
