@@ -35,6 +35,7 @@ from gato.rollout.suite import skills_by_body, suite_skills
 from gato.rollout.switching import switching
 from gato.runs import (
     MARKER,
+    as_input,
     content_hash,
     minari_root,
     open_run,
@@ -166,7 +167,7 @@ def demo(
             command=" ".join(["gato demo", *words, f"--out {out}"]),
             config={"size": dataclasses.asdict(plan.size), "from_scratch": from_scratch},
             seeds={"seed": seed},
-            inputs={"model": {"path": str(plan.model), "hash": content_hash(plan.model)}},
+            inputs={"model": as_input(plan.model)},
         )
         page = write_report(folder)
     return _summary(read_json(folder / "results.json"), journal, page)

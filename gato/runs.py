@@ -170,6 +170,11 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
     return installed
 
 
+def as_input(path: str | Path) -> dict[str, str]:
+    """How provenance names what lies there: {"path", "hash"}."""
+    return {"path": str(path), "hash": content_hash(path)}
+
+
 def write_provenance(
     folder: str | Path,
     *,

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gato.experts.collect import Moments, gather_starts, training_stepper
+from gato.experts.collect import MAX_SEED, Moments, gather_starts, training_stepper
 from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
 from gato.experts.shipped import find_expert
-from gato.runs import content_hash, open_run, write_provenance
+from gato.runs import as_input, open_run, write_provenance
 
 ENVIRONMENTS, STEPS, ROUNDS, EPOCHS = 256, 400, 10, 4
 """Episodes side by side, steps a round, rounds, and passes over all data after each."""
@@ -51,7 +51,7 @@ def distill(start: Policy, relay: Relay, seed: int = 0) -> Policy:
     starts = gather_starts([start], seed=seed, num_envs=ENVIRONMENTS)
 
     def begin(rows: np.ndarray) -> np.ndarray:
-        observations_BO = stepper.reset(rows, rng.integers(2**31 - 1, size=len(rows)).tolist())
+        observations_BO = stepper.reset(rows, rng.integers(MAX_SEED, size=len(rows)).tolist())
         moving = rows < STARTED * ENVIRONMENTS
         relay.is_stopped_B[rows] = ~moving
         if moving.any():
@@ -121,9 +121,7 @@ def main() -> None:
     element = [one.name for one in stepper.spec.observation].index("vel/rootx")
     folder = open_run(out)
     distill(policies[0], Relay(policies[1], policies[2], float(speed), element)).save(folder)
-    inputs = {
-        one: {"path": str(find_expert(one)), "hash": content_hash(find_expert(one))} for one in (start, brake, then)
-    }
+    inputs = {one: as_input(find_expert(one)) for one in (start, brake, then)}
     command = f"python scripts/distill_expert.py {' '.join(sys.argv[1:])}"
     write_provenance(folder, command=command, config={"speed": float(speed)}, seeds={"seed": 0}, inputs=inputs)
     print(Path(folder))

@@ -32,7 +32,7 @@ from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
 from gato.experts.shipped import find_expert
 from gato.progress import Progress
-from gato.runs import content_hash, open_run, read_json, write_atomic, write_json, write_provenance
+from gato.runs import as_input, open_run, read_json, write_atomic, write_json, write_provenance
 from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
 
@@ -72,7 +72,7 @@ def train_expert(
         raise ValueError(f"steps={steps}; an expert needs at least 1, and usually millions")
     settings = json.loads(json.dumps({"skill": skill.id, "steps": steps, "seed": seed, "config": asdict(config)}))
     inputs = {
-        text: {"path": str(find_expert(text)), "hash": content_hash(find_expert(text))}
+        text: as_input(find_expert(text))
         for text in dict.fromkeys([*config.start_states, *([config.init_from] if config.init_from else [])])
     }
     folder = open_run(out, overwrite=overwrite, resume=resume)

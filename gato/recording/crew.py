@@ -15,7 +15,7 @@ from gato.model.gato import Gato
 from gato.recording.blocks import Plan
 from gato.recording.recipe import Recording
 from gato.recording.student import Student, load_student
-from gato.runs import content_hash
+from gato.runs import as_input, content_hash
 from gato.skills.evaluate import Actor, random_actor, zero_actor
 from gato.skills.stepper import Stepper, find_env_spec
 
@@ -68,5 +68,5 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
     model = None
     if recording.student:
         model = load_student(recording.student, stepper)
-        inputs["student"] = {"path": recording.student, "hash": content_hash(Path(recording.student))}
+        inputs["student"] = as_input(recording.student)
     return Crew(stepper, num_skills, tuple(experts), inputs, model)

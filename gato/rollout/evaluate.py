@@ -21,7 +21,7 @@ from gato.rollout.prompted import Conditions
 from gato.rollout.suite import Results, measure_suite, skills_by_body, suite_skills
 from gato.rollout.switching import switching
 from gato.rollout.video import write_videos
-from gato.runs import PROVENANCE, content_hash, open_run, write_json, write_provenance
+from gato.runs import PROVENANCE, as_input, content_hash, open_run, write_json, write_provenance
 from gato.skills.bodies import LONGEST_EPISODE
 
 log = logging.getLogger("gato")
@@ -178,11 +178,11 @@ def _command(model: str | Path, wishes: Wishes, conditions: Conditions, out: str
 
 def _inputs(model: Path, wishes: Wishes, dataset: Dataset | None, results: Results) -> dict[str, dict[str, str]]:
     """The model, and what its scores were compared with, by their hashes."""
-    inputs = {"model": {"path": str(model), "hash": content_hash(model)}}
+    inputs = {"model": as_input(model)}
     if dataset is not None:
         inputs[dataset.id] = {"id": dataset.id, "hash": dataset.content_hash}
     if wishes.prompts:
-        inputs["prompts"] = {"path": wishes.prompts, "hash": content_hash(wishes.prompts)}
+        inputs["prompts"] = as_input(wishes.prompts)
     if wishes.measures_suite:
         for task in results.tasks:
             if task.reference.expert is None:

@@ -89,14 +89,16 @@ def _pitch_cost(step: StepResult) -> np.ndarray:
     return np.square(step.readings["pitch"])
 
 
+def _contact_forces(step: StepResult) -> np.ndarray:
+    return step.state.derived[CONTACT_FORCES].reshape(len(step.actions_BA), -1)
+
+
 def _contact_cost(step: StepResult) -> np.ndarray:
-    forces_BX = step.state.derived[CONTACT_FORCES].reshape(len(step.actions_BA), -1)
-    return np.square(forces_BX).sum(1)
+    return np.square(_contact_forces(step)).sum(1)
 
 
 def _clipped_contact_cost(step: StepResult) -> np.ndarray:
-    forces_BX = step.state.derived[CONTACT_FORCES].reshape(len(step.actions_BA), -1)
-    return np.square(np.clip(forces_BX, -1.0, 1.0)).sum(1)
+    return np.square(np.clip(_contact_forces(step), -1.0, 1.0)).sum(1)
 
 
 def _tip_cost(step: StepResult) -> np.ndarray:
