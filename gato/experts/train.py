@@ -33,6 +33,7 @@ from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
 from gato.experts.shipped import find_expert
 from gato.progress import Progress
 from gato.runs import as_input, open_run, read_json, write_atomic, write_json, write_provenance
+from gato.skills.bodies import BODIES
 from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
 
@@ -115,7 +116,10 @@ class _Run:
     def __init__(self, skill_id: str, *, steps: int, seed: int, config: PPOConfig, folder: Path) -> None:
         self.skill_id, self.seed, self.config, self.folder = skill_id, seed, config, folder
         stepper = training_stepper(skill_id, config.num_envs)
-        spec = stepper.spec
+        spec, mirror = stepper.spec, stepper.body.mirror if config.symmetric else None
+        if config.symmetric and mirror is None:
+            alike = ", ".join(name for name, body in BODIES.items() if body.mirror)
+            raise ValueError(f"symmetric=True, but {stepper.body.name} is not alike on both sides as {alike} are")
         self.num_iterations = -(-steps // self.steps_an_iteration)
         self.iteration = 0
         self.best = -np.inf
@@ -133,8 +137,11 @@ class _Run:
             start_share=config.start_share,
             failure_cost=FAILURE_COST if visitors and is_fresh else 0.0,
             reward_limit=np.inf if config.reward_limit is None else config.reward_limit,
+            mirror=mirror,
         )
-        self.learner = Learner(config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed)
+        self.learner = Learner(
+            config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed, mirror=mirror
+        )
         layers, log_std_A = self.learner.weights()
         ones_O = np.ones(len(spec.observation))
         self.blank = Policy(
