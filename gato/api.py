@@ -104,7 +104,7 @@ def expert_train(
     Args:
         skill: Skill id, body/skill.
         out: Folder to write.
-        algorithm: Ours (ppo), or one of Stable-Baselines3, which pip install gato-agent[sb3] brings.
+        algorithm: Ours (ppo), or one of Stable-Baselines3: pip install gato-agent[sb3].
         steps: Environment steps in all.
         seed: Of weights, starts and exploration.
         config: How ppo learns.
@@ -130,30 +130,12 @@ def expert_eval(
         skill: Skill id, or all: those without a shipped expert are named, and left out.
         episodes: Episodes a skill.
         seed: Episode i starts from seed * 100003 + i.
-        expert: shipped, a policy folder, a training run, sb3:PATH.zip, sb3:owner/repository, or module.py:factory.
+        expert: shipped, a policy folder, a training run, sb3:PATH.zip, sb3:HUB_OWNER/NAME, or module.py:factory.
         normalizer: The vecnormalize.pkl of an sb3: expert, a file here or in its repository. It is a pickle.
     """
-    from gato.experts.adapters import load_expert
-    from gato.experts.shipped import has_shipped_expert
-    from gato.skills.evaluate import evaluate
-    from gato.skills.stepper import find_env_spec
-    from gato.skills.table import SKILLS, get_skill
+    from gato.experts.measure import measure_experts
 
-    chosen = [get_skill(skill)] if skill != "all" else list(SKILLS.values())
-    without = [one.id for one in chosen if skill == "all" and expert == "shipped" and not has_shipped_expert(one.id)]
-    tasks: dict[str, Any] = {}
-    for one in chosen:
-        if one.id in without:
-            continue
-        actor = load_expert(one.id if expert == "shipped" else expert, find_env_spec(one.id), normalizer)
-        result = evaluate(actor, one.id, episodes=episodes, seed=seed)
-        tasks[one.id] = {
-            "standard": one.is_standard,
-            "return": result.return_.json(),
-            "success": result.success,
-            "length": result.length,
-        }
-    return {"expert": expert, "episodes": episodes, "seed": seed, "tasks": tasks, "no_expert_yet": without}
+    return measure_experts(skill, episodes=episodes, seed=seed, expert=expert, normalizer=normalizer)
 
 
 def record(
@@ -181,12 +163,11 @@ def record(
         episodes: Episodes to record.
         seed: Episode i starts from seed * 100003 + i.
         noise: Standard deviations of the noise on actions, one after the other over the episodes.
-        expert: shipped, random, zero, a policy folder (with {skill} in it for several), sb3:PATH.zip,
-            sb3:owner/repository, or module.py:factory.
+        expert: shipped, random, zero, a policy folder ({skill} in it is filled in), sb3:AGENT, or module.py:factory.
         switch: Skills of the body between which every episode changes.
         changes: Fewest and most changes an episode.
         student: Model folder that acts while the experts say what it should have done (DAgger).
-        normalizer: The vecnormalize.pkl of an sb3: expert, a file here or in its repository. It is a pickle.
+        normalizer: The vecnormalize.pkl of an sb3: agent, a file here or in its repository; a pickle.
         dataset_id: Minari id, by default made from the skill.
         resume: Go on with a recording that was interrupted.
         overwrite: Replace the dataset.
@@ -200,7 +181,7 @@ def record(
         told = Recording("recipe-v0", episodes, seed, noise, "shipped", dataset_id, switch, both, student)
         if told != Recording("recipe-v0") or normalizer or expert.startswith("sb3:"):
             raise ValueError(
-                f"{target} states episodes, seeds, noise, ids and agents itself; leave out those flags or edit it"
+                f"{target} states episodes, noise, ids and agents itself; leave out those flags or edit it"
             )
         experts = None if expert == "shipped" else Path(expert)
         made = record_recipe(target, resume=resume, overwrite=overwrite, experts=experts)

@@ -88,8 +88,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
             if not {"policy.pth", "data"} <= set(members):
-                old = "an agent of Stable Baselines 2 (TensorFlow)" if "parameters" in members else "no agent"
-                raise ValueError(f"{path} is {old}: policy.pth and data are missing; Stable-Baselines3 writes them")
+                old = "an agent of Stable Baselines 2 (TensorFlow)" if "parameters" in members else "no whole agent"
+                raise ValueError(f"{path} is {old}: policy.pth or data is missing; pass a zip of Stable-Baselines3")
             facts = json.loads(archive.read("data"))
             weights = torch.load(io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True)
     except zipfile.BadZipFile as error:
