@@ -3,7 +3,7 @@
 In: a skill id, an algorithm. Out: the folder that `train_expert` writes, `best/` and `last/` being policies of ours: to
 use them needs no Stable-Baselines3. No checkpoints: its own are zips of pickles.
 
-SAC and TD3 learn from each step many times over: a hundredth of PPO's speed, and a tenth of its steps.
+SAC and TD3 learn once a step, from a batch of all earlier ones: less than a hundredth of PPO's steps a second.
 """
 
 from __future__ import annotations
