@@ -72,6 +72,7 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
         log.info("%s is finished already", recording.id)
         shutil.rmtree(staging, ignore_errors=True)
         return recording.id
+    crew.refuse_weak(recording.skills, recording.seed)
     if overwrite:
         shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True, exist_ok=True)

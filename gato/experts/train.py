@@ -81,7 +81,7 @@ def train_expert(
         _check_same_run(read_json(folder / "run.json"), settings, folder)
     write_json(folder / "run.json", settings)
     begun = time.monotonic()
-    with _one_torch_thread():
+    with one_torch_thread():
         run = _Run(skill.id, steps=steps, seed=seed, config=config, folder=folder)
         if resume:
             run.load()
@@ -94,7 +94,8 @@ def train_expert(
     command = command_line(skill.id, steps=steps, seed=seed, out=out, config=config)
     record = write_provenance(folder, command=command, config=settings, seeds={"train": seed}, inputs=inputs)
     seconds = round(run.seconds_before + time.monotonic() - begun, 1)
-    write_json(folder / "provenance.json", {**record, "result": {"steps": run.steps_done, "seconds": seconds}})
+    result = {"steps": run.steps_done, "seconds": seconds, **run.score()}
+    write_json(folder / "provenance.json", {**record, "result": result})
     return folder
 
 
@@ -155,6 +156,8 @@ class _Run:
         )
         if config.init_from:
             parent = _relative(config.init_from, skill_id)
+            if parent.activation != "tanh" or parent.is_squashed:
+                raise ValueError(f"init_from {config.init_from} is no plain tanh network; pass one that ppo trained")
             self.learner.begin_from(parent)
             self.collector.keep_normaliser(parent)
             self.blank = replace(parent, skill=skill_id).with_layers(*self.learner.weights())
@@ -167,6 +170,12 @@ class _Run:
     @property
     def steps_done(self) -> int:
         return self.iteration * self.steps_an_iteration
+
+    def score(self) -> dict[str, Any]:
+        """What `best` is said to bring; with start states its figure is no plain return."""
+        if self.collector.starts is not None:
+            return {}
+        return {"score": {"mean": self.best, "episodes": EVALUATION_EPISODES, "seed": EVALUATION_SEED + self.seed}}
 
     def policy(self) -> Policy:
         """The newest weights with the newest observation statistics."""
@@ -296,7 +305,7 @@ def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
     """Nets this small are slower on several threads, and the other core steps the physics."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

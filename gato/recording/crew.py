@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from gato.experts.adapters import load_expert
-from gato.experts.shipped import find_expert
+from gato.experts.adapters import open_expert
+from gato.experts.scores import RecordedScore, refuse_weak
 from gato.model.gato import Gato
 from gato.recording.blocks import Plan
 from gato.recording.recipe import Recording
@@ -31,6 +30,8 @@ class Crew:
     """Name -> {"path" or "id", "hash"}, as `runs.write_provenance` takes them."""
     model: Gato | None = None
     """Acts in the experts' place."""
+    recorded: tuple[RecordedScore | None, ...] = ()
+    """How well each expert is said to act."""
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -44,6 +45,14 @@ class Crew:
     def student(self, plan: Plan, skills: Sequence[str]) -> Student | None:
         """For one block of episodes: who acts in the experts' place, if anyone does."""
         return Student(self.model, self.stepper.spec.name, skills, plan) if self.model else None
+
+    def refuse_weak(self, skills: Sequence[str], seed: int) -> None:
+        """ValueError if an expert falls far short of its recorded score."""
+        for number, (actor, recorded) in enumerate(zip(self.experts, self.recorded, strict=False)):
+            if recorded is not None:
+                env_spec = find_env_spec(skills[number]) if skills else self.stepper.env_spec
+                name = skills[number] if skills else env_spec.id
+                refuse_weak(actor, env_spec, recorded, name=f"the expert of {name}", seed=seed)
 
 
 def find_crew(recording: Recording, stepper: Stepper) -> Crew:
@@ -59,14 +68,18 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
         )
     experts, inputs = [], {}
     for skill in recording.skills or ("",):
-        text = skill if recording.expert == "shipped" else recording.expert.replace("{skill}", skill)
-        experts.append(load_expert(text, find_env_spec(skill) if skill else stepper.env_spec))
-        file, _, function = text.rpartition(":")
-        place = Path(file) if function and file.endswith(".py") else find_expert(text)
-        where = {"id": f"shipped:{skill}"} if recording.expert == "shipped" else {"path": str(place)}
-        inputs[f"expert {skill}".strip()] = {**where, "hash": content_hash(place)}
+        text, normalizer = (one.replace("{skill}", skill) for one in (recording.expert, recording.normalizer))
+        is_shipped = recording.expert == "shipped"
+        env_spec = find_env_spec(skill) if skill else stepper.env_spec
+        expert = open_expert(skill if is_shipped else text, env_spec, normalizer)
+        experts.append(expert)
+        where = {"id": f"shipped:{skill}"} if is_shipped else {"path": str(expert.place)}
+        inputs[f"expert {skill}".strip()] = {**where, "hash": content_hash(expert.place)}
+        if expert.normaliser is not None:
+            inputs[f"normalizer {skill}".strip()] = as_input(expert.normaliser)
     model = None
     if recording.student:
         model = load_student(recording.student, stepper)
         inputs["student"] = as_input(recording.student)
-    return Crew(stepper, num_skills, tuple(experts), inputs, model)
+    actors, recorded = tuple(one.actor for one in experts), tuple(one.recorded for one in experts)
+    return Crew(stepper, num_skills, actors, inputs, model, recorded)

@@ -42,6 +42,8 @@ HDF5_OVERHEAD = 1.5
 def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
     """What identifies a recording, as it comes back from JSON; an expert counts by its content, not by its path."""
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recording).items()}
+    # Its hash is among the experts'.
+    del settings["normalizer"]
     if crew.inputs:
         settings["expert"] = crew.hashes
     return settings
@@ -220,5 +222,6 @@ def _command(recording: Recording) -> str:
     levels = " ".join(f"{level:g}" for level in recording.noise)
     name = f" --student {recording.student}" if recording.student else ""
     name += f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
+    name += f" --normalizer {recording.normalizer}" if recording.normalizer else ""
     numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"
     return f"gato record {what} {numbers} --expert {recording.expert}{name}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from gato.experts.sb3_agent import PREFIX
 from gato.skills.bodies import get_body
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import near_match
@@ -35,7 +36,7 @@ class Recording:
     noise: tuple[float, ...] = (0.0,)
     """Standard deviations of the noise on actions, in their own unit, one after the other over the episodes."""
     expert: str = "shipped"
-    """shipped, random, zero, a policy folder (`{skill}` in it is replaced), or module.py:factory."""
+    """shipped, random, zero, a policy folder (`{skill}` in it is replaced), sb3:PATH.zip, or module.py:factory."""
     dataset_id: str = ""
     """Minari id; by default gato/<body>/<skill>-v0, gato/<body>/switch-v0, or gato/<environment>/<expert>-v0."""
     switch: tuple[str, ...] = ()
@@ -44,9 +45,13 @@ class Recording:
     """Fewest and most changes of skill in an episode."""
     student: str = ""
     """Model folder: it acts, and the expert says what it should have done (DAgger)."""
+    normalizer: str = ""
+    """vecnormalize.pkl of an sb3: expert (`{skill}` in it is replaced)."""
 
     def __post_init__(self) -> None:
         problems = [*self._wrong_numbers(), *self._wrong_switch(), *self._wrong_student()]
+        if self.normalizer and not self.expert.startswith(PREFIX):
+            problems.append(f"normalizer is {self.normalizer}, and belongs to an sb3: agent; expert is {self.expert}")
         if problems:
             raise ValueError(f"recording {self.env}: " + "; ".join(problems))
 
@@ -172,6 +177,7 @@ def _recording(entry: dict[str, Any]) -> Recording:
         "switch": tuple,
         "changes": tuple,
         "student": str,
+        "normalizer": str,
     }
     for key, value in values.items():
         if not isinstance(value, wanted[key]) or isinstance(value, bool):
