@@ -259,15 +259,17 @@ def test_written_out_gradients_equal_autograd():
     from gato.experts.ppo import CLIP_RANGE
 
     learner = Learner(PPOConfig(hidden=(16, 32)), num_observations=O, num_actions=A, seed=0)
-    learner.flat.data.add_(0.1 * torch.randn(learner.flat.shape, generator=torch.Generator().manual_seed(1)))
+    generator = torch.Generator().manual_seed(1)
+    for flat in learner.flats:
+        flat.data.add_(0.1 * torch.randn(flat.shape, generator=generator))
     rng = np.random.default_rng(0)
     observations, actions, old, estimates = (
         torch.from_numpy(rng.normal(size=shape).astype(np.float32)) for shape in ((64, O), (64, A), (64,), (64, 2))
     )
     old = old - 3.0
-    flat = learner.flat.detach().clone().requires_grad_()
+    actor, critic = (flat.detach().clone().requires_grad_() for flat in learner.flats)
 
-    def network(start, widths):
+    def network(flat, widths, start=0):
         hidden = observations
         for inner, outer in zip(widths[:-1], widths[1:], strict=True):
             weight = flat[start : start + inner * outer].view(inner, outer)
@@ -277,16 +279,28 @@ def test_written_out_gradients_equal_autograd():
             hidden = hidden.tanh() if outer is not widths[-1] else hidden
         return hidden, start
 
-    mean, start = network(0, [O, 16, 32, A])
-    log_std = flat[start : start + A]
-    values_N1, _ = network(start + A, [O, 16, 32, 1])
+    mean, start = network(actor, [O, 16, 32, A])
+    log_std = actor[start : start + A]
+    values_N1, _ = network(critic, [O, 16, 32, 1])
     ratio = (torch.distributions.Normal(mean, log_std.exp()).log_prob(actions).sum(-1) - old).exp()
     bounded = ratio.clamp(1 - CLIP_RANGE, 1 + CLIP_RANGE)
     loss = -torch.minimum(estimates[:, 0] * ratio, estimates[:, 0] * bounded).mean()
     loss = loss + 0.5 * (values_N1[:, 0] - estimates[:, 1]).square().mean()
     loss.backward()
-    expected = flat.grad * (0.5 / flat.grad.norm()).clamp(max=1.0)
+    expected = [flat.grad * (0.5 / flat.grad.norm()).clamp(max=1.0) for flat in (actor, critic)]
     with torch.no_grad():
         learner._minibatch(observations, actions, old, estimates, critic_only=False)
-    np.testing.assert_allclose(learner.flat.grad.numpy(), expected.numpy(), atol=1e-5)
+    for flat, gradient in zip(learner.flats, expected, strict=True):
+        np.testing.assert_allclose(flat.grad.numpy(), gradient.numpy(), atol=1e-5)
     assert (ratio != bounded).any() and (ratio == bounded).any()
+
+
+def test_the_critic_keeps_its_learning_rate_where_the_policy_must_change_slowly():
+    """One rate for both starved the critic: where every update moved the policy too far it fell to a hundredth."""
+    critics = []
+    for factor in (1.0, 0.01):
+        learner = Learner(PPOConfig(hidden=(8,), minibatch_size=4), num_observations=O, num_actions=A, seed=0)
+        learner.rate_factor = factor
+        learner.update(rollout(), learning_rate=1e-3)
+        critics.append(learner.flats[1].detach().numpy().copy())
+    np.testing.assert_array_equal(*critics)

@@ -103,30 +103,33 @@ class Learner:
         self.config, self.mirror = config, mirror
         generator = torch.Generator().manual_seed(seed)
         actor, critic = [num_observations, *config.hidden, num_actions], [num_observations, *config.hidden, 1]
-        sizes = [num_weights(actor), num_actions, num_weights(critic)]
-        self.flat = nn.Parameter(torch.zeros(sum(sizes)))
-        self.flat.grad = torch.zeros_like(self.flat)
-        weights, gradients = self.flat.detach().split(sizes), self.flat.grad.split(sizes)
-        self.actor = TanhNetwork(actor, weights[0], gradients[0])
-        self.log_std_A, self.log_std_gradient_A = weights[1], gradients[1]
-        self.critic = TanhNetwork(critic, weights[2], gradients[2])
+        self.flats = [_zeros(num_weights(actor) + num_actions), _zeros(num_weights(critic))]
+        """All numbers of the actor, and of the critic."""
+        (weights, self.log_std_A), (gradients, self.log_std_gradient_A) = (
+            flat.split([num_weights(actor), num_actions]) for flat in _with_gradient(self.flats[0])
+        )
+        self.actor = TanhNetwork(actor, weights, gradients)
+        self.critic = TanhNetwork(critic, *_with_gradient(self.flats[1]))
         self.actor.initialise(last_gain=LAST_LAYER_GAIN, generator=generator)
         self.log_std_A.fill_(math.log(config.initial_std))
         self.critic.initialise(last_gain=1.0, generator=generator)
-        self.optimiser = torch.optim.Adam([self.flat], config.learning_rate, eps=ADAM_EPSILON, fused=True)
+        groups = [{"params": [flat]} for flat in self.flats]
+        self.optimiser = torch.optim.Adam(groups, config.learning_rate, eps=ADAM_EPSILON, fused=True)
         self.rng = np.random.default_rng([seed, 3])
         self.rate_factor = 1.0
-        """Of the learning rate: how far the divergence has moved it from its schedule."""
+        """Of the actor's learning rate: how far the divergence has moved it from its schedule. The critic keeps to the
+        schedule: with the actor's it would learn next to nothing where the policy must change slowly."""
 
     def begin_actor(self) -> None:
         """After updates of the critic alone: Adam has counted steps in which the actor had no gradient, and would make
         its first ones three times too long."""
-        self.optimiser.state.clear()
+        self.optimiser.state.pop(self.flats[0], None)
 
     @torch.no_grad()
     def update(self, rollout: Rollout, *, learning_rate: float, critic_only: bool = False) -> UpdateFigures:
         """`epochs` passes of clipped PPO over the rollout. `critic_only` leaves the actor as it is."""
-        self.optimiser.param_groups[0]["lr"] = learning_rate * self.rate_factor
+        actor, critic = self.optimiser.param_groups
+        actor["lr"], critic["lr"] = learning_rate * self.rate_factor, learning_rate
         num_steps, num_envs = rollout.rewards_TB.shape
         kept_TB = [rollout.observations_TBO[:-1], rollout.actions_TBA, rollout.log_probabilities_TB[..., None]]
         widths = [array.shape[-1] for array in kept_TB]
@@ -187,9 +190,8 @@ class Learner:
             slope_N1.zero_()
         self.actor.backward(slope_N1 * noise_NA / std_A)
         self.log_std_gradient_A.copy_((slope_N1 * (noise_NA.square() - 1)).sum(0))
-        gradient = self.flat.grad
-        assert gradient is not None
-        gradient.mul_((MAX_GRADIENT_NORM / (gradient.norm() + 1e-6)).clamp(max=1.0))
+        for flat in self.flats:
+            nn.utils.clip_grad_norm_(flat, MAX_GRADIENT_NORM)
         self.optimiser.step()
         if self.config.minimal_std > 0:
             self.log_std_A.clamp_(min=math.log(self.config.minimal_std))
@@ -240,8 +242,12 @@ class Learner:
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights, Adam's moments and the random order: arrays, and facts that JSON can hold."""
-        moments = {f"adam.{name}": value.numpy().copy() for name, value in self.optimiser.state[self.flat].items()}
-        return {"weights": self.flat.detach().numpy().copy(), **moments}, {
+        arrays = {}
+        for name, flat in zip(("actor", "critic"), self.flats, strict=True):
+            arrays[name] = flat.detach().numpy().copy()
+            moments = self.optimiser.state[flat].items()
+            arrays |= {f"{name}.adam.{key}": value.numpy().copy() for key, value in moments}
+        return arrays, {
             "rng": self.rng.bit_generator.state,
             "rate_factor": self.rate_factor,
         }
@@ -249,12 +255,13 @@ class Learner:
     @torch.no_grad()
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Put back what `state` gave."""
-        self.flat.copy_(torch.from_numpy(arrays["weights"]))
-        self.optimiser.state[self.flat] = {
-            name.removeprefix("adam."): torch.from_numpy(value.copy())
-            for name, value in arrays.items()
-            if name.startswith("adam.")
-        }
+        for name, flat in zip(("actor", "critic"), self.flats, strict=True):
+            flat.copy_(torch.from_numpy(arrays[name]))
+            self.optimiser.state[flat] = {
+                key.removeprefix(f"{name}.adam."): torch.from_numpy(value.copy())
+                for key, value in arrays.items()
+                if key.startswith(f"{name}.adam.")
+            }
         self.rng.bit_generator.state = facts["rng"]
         self.rate_factor = facts["rate_factor"]
 
@@ -264,3 +271,15 @@ def _image(kept_NX: np.ndarray, mirror: Mirror) -> np.ndarray:
     ends = np.cumsum([len(mirror.observation.sign_N), len(mirror.action.sign_N)])
     observations_NO, actions_NA, old_N1 = np.split(kept_NX, ends, axis=-1)
     return np.concatenate([mirror.observation(observations_NO), mirror.action(actions_NA), old_N1], -1)
+
+
+def _zeros(size: int) -> nn.Parameter:
+    flat = nn.Parameter(torch.zeros(size))
+    flat.grad = torch.zeros_like(flat)
+    return flat
+
+
+def _with_gradient(flat: nn.Parameter) -> tuple[Tensor, Tensor]:
+    """Its numbers, and where their gradient is written."""
+    assert flat.grad is not None
+    return flat.detach(), flat.grad
