@@ -118,7 +118,7 @@ def expert_train(
 
 
 def expert_eval(skill: str, *, episodes: int = 50, seed: int = 0, expert: str = "shipped") -> dict[str, Any]:
-    """Measure experts: return, success and length, without exploration.
+    """Measure experts: return, success and length without exploration; sampled: with that of their training.
 
     Example:
         gato expert eval all --episodes 50 --seed 0 --json
@@ -129,27 +129,9 @@ def expert_eval(skill: str, *, episodes: int = 50, seed: int = 0, expert: str = 
         seed: Episode i starts from seed * 100003 + i.
         expert: shipped, a policy folder, a training run, or module.py:factory.
     """
-    from gato.experts.adapters import load_expert
-    from gato.experts.shipped import has_shipped_expert
-    from gato.skills.evaluate import evaluate
-    from gato.skills.stepper import find_env_spec
-    from gato.skills.table import SKILLS, get_skill
+    from gato.experts.measure import measure_experts
 
-    chosen = [get_skill(skill)] if skill != "all" else list(SKILLS.values())
-    without = [one.id for one in chosen if skill == "all" and expert == "shipped" and not has_shipped_expert(one.id)]
-    tasks: dict[str, Any] = {}
-    for one in chosen:
-        if one.id in without:
-            continue
-        actor = load_expert(one.id if expert == "shipped" else expert, find_env_spec(one.id))
-        result = evaluate(actor, one.id, episodes=episodes, seed=seed)
-        tasks[one.id] = {
-            "standard": one.is_standard,
-            "return": result.return_.json(),
-            "success": result.success,
-            "length": result.length,
-        }
-    return {"expert": expert, "episodes": episodes, "seed": seed, "tasks": tasks, "no_expert_yet": without}
+    return measure_experts(skill, expert=expert, episodes=episodes, seed=seed)
 
 
 def record(
@@ -158,7 +140,9 @@ def record(
     episodes: int = 10,
     seed: int = 0,
     noise: tuple[float, ...] = (0.0,),
-    expert: str = "shipped",
+    expert: tuple[str, ...] = ("shipped",),
+    sample: bool = False,
+    reference: str = "",
     switch: tuple[str, ...] = (),
     changes: tuple[int, ...] = (1, 3),
     student: str = "",
@@ -176,7 +160,10 @@ def record(
         episodes: Episodes to record.
         seed: Episode i starts from seed * 100003 + i.
         noise: Standard deviations of the noise on actions, one after the other over the episodes.
-        expert: shipped, random, zero, a policy folder (with {skill} in it for several), or module.py:factory.
+        expert: shipped, random, zero, a policy folder (with {skill} in it for several), or module.py:factory; several
+            take turns, an episode each.
+        sample: Draw actions from the policy's own distribution, the exploration of its training.
+        reference: Expert whose score is the reference of the dataset, instead of the one that acts.
         switch: Skills of the body between which every episode changes.
         changes: Fewest and most changes an episode.
         student: Model folder that acts while the experts say what it should have done (DAgger).
@@ -184,21 +171,21 @@ def record(
         resume: Go on with a recording that was interrupted.
         overwrite: Replace the dataset.
     """
-    from gato.record import Recording, record_recipe, record_skill
+    from gato.record import record_target
 
-    if len(changes) != 2:
-        raise ValueError(f"--changes got {list(changes)}; two numbers are needed, fewest and most")
-    both = (changes[0], changes[1])
-    if target.endswith((".yaml", ".yml")):
-        told = Recording("recipe-v0", episodes, seed, noise, "shipped", dataset_id, switch, both, student)
-        if told != Recording("recipe-v0"):
-            raise ValueError(f"{target} states episodes, seeds, noise and ids itself; leave out those flags or edit it")
-        experts = None if expert == "shipped" else Path(expert)
-        made = record_recipe(target, resume=resume, overwrite=overwrite, experts=experts)
-    else:
-        recording = Recording(target, episodes, seed, noise, expert, dataset_id, switch, both, student)
-        made = (record_skill(recording, resume=resume, overwrite=overwrite),)
-    return [_dataset_row(dataset_id) for dataset_id in made]
+    settings = {
+        "episodes": episodes,
+        "seed": seed,
+        "noise": noise,
+        "expert": expert,
+        "sample": sample,
+        "reference": reference,
+        "switch": switch,
+        "changes": changes,
+        "student": student,
+        "dataset_id": dataset_id,
+    }
+    return [_dataset_row(made) for made in record_target(target, settings, resume=resume, overwrite=overwrite)]
 
 
 def _dataset_row(dataset_id: str) -> dict[str, Any]:

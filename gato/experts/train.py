@@ -257,7 +257,7 @@ def _figures(run: _Run, figures: UpdateFigures) -> dict[str, float]:
 
 
 def _evaluate(run: _Run) -> dict[str, float]:
-    """Deterministic episodes; this policy is kept, and the best so far. With start states, half of the episodes begin there."""
+    """Deterministic episodes; the policy is kept, and the best. With start states, half of the episodes begin there."""
     policy, seed = run.policy(), EVALUATION_SEED + run.seed
     result = evaluate(policy, run.skill_id, episodes=EVALUATION_EPISODES, seed=seed)
     score, starts = result.return_.mean, run.collector.starts
