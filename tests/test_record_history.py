@@ -50,16 +50,15 @@ def test_sampled_episodes_replay_to_the_bit(minari_root: Path) -> None:
 
 
 def test_executed_actions_are_drawn_from_the_policys_own_gaussian(minari_root: Path) -> None:
-    """Mean and spread of what was added, where no action is near the ends of the box."""
-    recording = dataclasses.replace(REPLAY, expert=LATE, episodes=2)
+    """Around its unclipped mean, with its own deviations, clipped only then: as `Policy.sample` draws."""
     policy = Policy.load(find_expert(LATE))
-    for episode in episodes(open_dataset(record_skill(recording))):
+    for episode in episodes(open_dataset(record_skill(dataclasses.replace(REPLAY, expert=LATE, episodes=2)))):
+        assert episode.seed is not None
+        drawn_TA = np.random.default_rng([episode.seed, 1]).standard_normal((1000, 6), np.float32)
         mean_TA = policy.act(policy.normalise(episode.observations[:-1]))
-        std_A = np.exp(policy.log_std_A)
-        inner_TA = np.abs(mean_TA) + 4 * std_A < 1
-        drawn = ((episode.actions - mean_TA) / std_A)[inner_TA]
-        assert len(drawn) > 30
-        assert abs(drawn.mean()) < 4 / np.sqrt(len(drawn)) and abs(drawn.std() - 1) < 4 / np.sqrt(len(drawn))
+        wanted_TA = np.clip(mean_TA + np.exp(policy.log_std_A) * drawn_TA, -1, 1)
+        np.testing.assert_allclose(episode.actions, wanted_TA, atol=1e-5)
+        assert 0.05 < np.abs(episode.actions - episode.expert_actions).mean() < 0.5
 
 
 def test_an_episode_is_the_same_however_many_are_recorded(minari_root: Path) -> None:

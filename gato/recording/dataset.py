@@ -238,6 +238,6 @@ def _command(recording: Recording) -> str:
     name = f" --student {recording.student}" if recording.student else ""
     name += " --sample" if recording.sample else ""
     name += f" --reference {recording.reference}" if recording.reference else ""
-    name += f" --dataset-id {recording.id}" if recording.dataset_id else ""
+    name += f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
     numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"
     return f"gato record {what} {numbers} --expert {' '.join(recording.experts)}{name}"

@@ -54,6 +54,7 @@ class Recording:
     def __post_init__(self) -> None:
         if not isinstance(self.expert, str) and len(self.expert) == 1:
             object.__setattr__(self, "expert", self.expert[0])
+        object.__setattr__(self, "dataset_id", self.dataset_id.replace("{skill}", self.env))
         problems = [*self._wrong_numbers(), *self._wrong_switch(), *self._wrong_student(), *self._wrong_experts()]
         if problems:
             raise ValueError(f"recording {self.env}: " + "; ".join(problems))
@@ -62,7 +63,7 @@ class Recording:
     def id(self) -> str:
         """The Minari id of the dataset."""
         if self.dataset_id:
-            return self.dataset_id.replace("{skill}", self.env)
+            return self.dataset_id
         suffix = "-student" if self.student else ""
         if self.switch:
             return f"gato/{self.env}/switch{suffix}-v0"
