@@ -85,6 +85,7 @@ def expert_train(
     skill: str,
     *,
     out: str,
+    algorithm: Literal["ppo", "sac", "td3", "a2c"] = "ppo",
     steps: int = 1_000_000,
     seed: int = 0,
     config: PPOConfig | None = None,
@@ -92,10 +93,10 @@ def expert_train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Train an expert of a skill by PPO.
+    """Train an expert of a skill.
 
-    Writes best/ and last/ (policies as safetensors), logs/progress.csv and checkpoints. A killed run goes on with
-    --resume as if nothing had happened.
+    Writes best/ and last/ (policies as safetensors), logs/progress.csv and checkpoints. A killed run of ppo goes on
+    with --resume as if nothing had happened.
 
     Example:
         gato expert train half-cheetah/run-forward --steps 3000000 --seed 0 --out workspace/cheetah
@@ -103,21 +104,23 @@ def expert_train(
     Args:
         skill: Skill id, body/skill.
         out: Folder to write.
+        algorithm: Ours (ppo), or one of Stable-Baselines3: pip install gato-agent[sb3].
         steps: Environment steps in all.
         seed: Of weights, starts and exploration.
-        config: How PPO learns.
+        config: How ppo learns.
         logger: Where figures go besides the CSV.
         resume: Go on with the run in --out.
         overwrite: Remove the run in --out first.
     """
-    from gato.experts.train import train_expert
+    from gato.experts.algorithms import train_by
 
-    return train_expert(
-        skill, steps=steps, seed=seed, out=out, config=config, resume=resume, overwrite=overwrite, logger=logger
-    )
+    told: dict[str, Any] = {"config": config, "resume": resume, "overwrite": overwrite, "logger": logger}
+    return train_by(algorithm, skill, steps=steps, seed=seed, out=out, **told)
 
 
-def expert_eval(skill: str, *, episodes: int = 50, seed: int = 0, expert: str = "shipped") -> dict[str, Any]:
+def expert_eval(
+    skill: str, *, episodes: int = 50, seed: int = 0, expert: str = "shipped", normalizer: str = ""
+) -> dict[str, Any]:
     """Measure experts: return, success and length without exploration; sampled: with that of their training.
 
     Example:
@@ -127,11 +130,12 @@ def expert_eval(skill: str, *, episodes: int = 50, seed: int = 0, expert: str = 
         skill: Skill id, or all: those without a shipped expert are named, and left out.
         episodes: Episodes a skill.
         seed: Episode i starts from seed * 100003 + i.
-        expert: shipped, a policy folder, a training run, or module.py:factory.
+        expert: shipped, a policy folder, a training run, sb3:PATH.zip, sb3:HUB_OWNER/NAME, or module.py:factory.
+        normalizer: The vecnormalize.pkl of an sb3: expert, a file here or in its repository. It is a pickle.
     """
     from gato.experts.measure import measure_experts
 
-    return measure_experts(skill, expert=expert, episodes=episodes, seed=seed)
+    return measure_experts(skill, episodes=episodes, seed=seed, expert=expert, normalizer=normalizer)
 
 
 def record(
@@ -146,6 +150,7 @@ def record(
     switch: tuple[str, ...] = (),
     changes: tuple[int, ...] = (1, 3),
     student: str = "",
+    normalizer: str = "",
     dataset_id: str = "",
     resume: bool = False,
     overwrite: bool = False,
@@ -160,13 +165,14 @@ def record(
         episodes: Episodes to record.
         seed: Episode i starts from seed * 100003 + i.
         noise: Standard deviations of the noise on actions, one after the other over the episodes.
-        expert: shipped, random, zero, a policy folder (with {skill} in it for several), or module.py:factory; several
-            take turns, an episode each.
+        expert: shipped, random, zero, a policy folder ({skill} in it is filled in), sb3:AGENT, or module.py:factory;
+            several take turns, an episode each.
         sample: Draw actions from the policy's own distribution, the exploration of its training.
         reference: Expert whose score is the reference of the dataset, instead of the one that acts.
         switch: Skills of the body between which every episode changes.
         changes: Fewest and most changes an episode.
         student: Model folder that acts while the experts say what it should have done (DAgger).
+        normalizer: The vecnormalize.pkl of an sb3: agent, a file here or in its repository; a pickle.
         dataset_id: Minari id, by default made from the skill.
         resume: Go on with a recording that was interrupted.
         overwrite: Replace the dataset.
@@ -183,6 +189,7 @@ def record(
         "switch": switch,
         "changes": changes,
         "student": student,
+        "normalizer": normalizer,
         "dataset_id": dataset_id,
     }
     return [_dataset_row(made) for made in record_target(target, settings, resume=resume, overwrite=overwrite)]

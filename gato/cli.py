@@ -282,8 +282,16 @@ def _parse(parser: ArgumentParser, function: Callable[..., Any], argv: list[str]
     for name, hint in _hints(function).items():
         if dataclasses.is_dataclass(hint):
             record: Any = hint
-            given[name] = record(**{field.name: given.pop(field.name) for field in dataclasses.fields(record)})
+            settings = {field.name: given.pop(field.name) for field in dataclasses.fields(record)}
+            filled = record(**settings)
+            # None where nobody said anything: else an algorithm that has no such settings would have to refuse them.
+            given[name] = filled if filled != record() or _are_typed(settings, dashed) else None
     return given
+
+
+def _are_typed(names: Iterable[str], argv: list[str]) -> bool:
+    flags = {"--" + name.replace("_", "-") for name in names}
+    return any(word.split("=")[0] in flags for word in argv)
 
 
 def _show_overrides(parser: ArgumentParser, values: Namespace) -> None:

@@ -49,10 +49,10 @@ def record_target(
     given = {key: value for key, value in settings.items() if value != getattr(Recording("recipe-v0"), key)}
     experts = given.pop("expert", "shipped")
     experts = experts if isinstance(experts, str) else " ".join(experts)
-    if given:
-        flags = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+    if given or "sb3:" in experts:
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in given) or "--expert"
         raise ValueError(
-            f"{target} states episodes, seeds, noise and ids itself; leave out those flags ({flags}) or edit it"
+            f"{target} states episodes, seeds, noise, ids and agents itself; leave out those flags ({flags}) or edit it"
         )
     folder = None if experts == "shipped" else Path(experts)
     return record_recipe(target, resume=resume, overwrite=overwrite, experts=folder)
@@ -93,6 +93,7 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
         log.info("%s is finished already", recording.id)
         shutil.rmtree(staging, ignore_errors=True)
         return recording.id
+    crew.refuse_weak(recording.skills, recording.seed)
     if overwrite:
         shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True, exist_ok=True)

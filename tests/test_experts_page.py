@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gato.api import expert_eval
@@ -77,6 +78,13 @@ def test_what_is_below_its_bar_is_told_and_what_a_variant_reaches_is_reached(tmp
     text = expert_page._text(results, published, tmp_path)
     assert "1 of 11 standard tasks reach their bar. **No expert yet" in text
     assert text.count("| 7440 | reached |") == text.count("| 7440 | **below** |") == 1
+
+
+def test_an_expert_without_exploration_has_no_sampled_score(tmp_path: Path) -> None:
+    published = json.loads(PUBLISHED.read_text())
+    one = figures(8000, CHEETAH, sampled_return=None, sampled_success=None)
+    text = expert_page._text({"episodes": 9, "seed": 0, "missing": [], "experts": {CHEETAH: one}}, published, tmp_path)
+    assert "| 8000 [7999, 8001] | - | 8000 |" in text and "(- when sampled)" in text
 
 
 def test_a_section_tells_steps_time_and_commands_oldest_first(tmp_path: Path) -> None:
@@ -178,6 +186,13 @@ def test_an_expert_without_a_distribution_is_measured_without_exploration_only(t
     )
     told = measure.measure_expert(f"{tmp_path}/mine.py:make", POLE, episodes=1, seed=0)
     assert "return" in told and "sampled_return" not in told
+
+
+def test_a_policy_that_keeps_no_deviation_is_measured_without_exploration_only(tmp_path: Path) -> None:
+    """SAC's depends on what is observed: its log_std_A is -inf."""
+    policy = shipped_policy(POLE)
+    policy.with_layers(policy.layers, policy.log_std_A - np.inf).save(tmp_path / "sac")
+    assert "sampled_return" not in measure.measure_expert(str(tmp_path / "sac"), POLE, episodes=1, seed=0)
 
 
 def test_a_new_expert_is_measured_anew(few_experts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
 """Policies: what they compute, that they come back as they were saved, and what is said of damaged ones."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,3 +68,26 @@ def test_missing_or_damaged_files_are_named(tmp_path):
 
 def test_policy_prints_shapes_only():
     assert repr(small_policy()) == "Policy('hopper/hop-forward', 3-5-2)"
+
+
+def test_relu_and_squash_come_back_to_the_bit(tmp_path):
+    policy = replace(small_policy(low=-2.0), activation="relu", is_squashed=True, observation_clip=np.inf)
+    observation = np.array([[1.5, 2.0, -1.0]])
+    (first, first_bias), (last, last_bias) = policy.layers
+    hidden = np.maximum(np.array([[1.0, 0.0, -2.0]]) @ first + first_bias, 0)
+    np.testing.assert_allclose(policy(observation), -0.5 + 1.5 * np.tanh(hidden @ last + last_bias), rtol=1e-5)
+    again = Policy.load(policy.save(tmp_path / "expert"))
+    observations = np.random.default_rng(2).normal(size=(64, 3)) * 100
+    np.testing.assert_array_equal(policy(observations), again(observations))
+    assert again.observation_clip == np.inf
+
+
+def test_tanh_policies_are_written_as_before_and_unknown_formats_are_named(tmp_path):
+    folder = small_policy().save(tmp_path / "expert")
+    facts = json.loads((folder / "policy.json").read_text())
+    assert facts == {"format": 1, "skill": "hopper/hop-forward", "layers": 2}
+    how = {"activation": "rleu", "is_squashed": False, "observation_clip": None}
+    for wrong, told in (({"format": 3}, "reads 1 and 2"), ({"format": 2, **how}, 'did you mean "relu"')):
+        (folder / "policy.json").write_text(json.dumps({**facts, **wrong}))
+        with pytest.raises(ValueError, match=told):
+            Policy.load(folder)

@@ -6,6 +6,8 @@ import pytest
 from gato.experts.collect import Collector, Moments, Rollout, StartedStepper, gather_starts, training_stepper
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig
+from gato.skills.bodies.mirror import mirror
+from gato.specs import BodySpec, Element
 
 T, B, O, A = 5, 3, 4, 2
 
@@ -64,31 +66,47 @@ def test_critic_only_leaves_the_actor_as_it_is():
     assert values(learner, np.ones((1, O), np.float32)) != critic
 
 
-def test_update_raises_the_probability_of_good_actions():
-    config = PPOConfig(hidden=(16,), minibatch_size=256, epochs=10, learning_rate=1e-2)
-    learner = Learner(config, num_observations=O, num_actions=A, seed=0)
-    rng = np.random.default_rng(0)
+def learn_to_act(learner, wanted, *, among=None):
+    """The learner's policy after 20 updates that reward actions near `wanted`, in random or in `among` observations."""
+    rng, ones = np.random.default_rng(0), np.ones(O)
+    box = {"low_A": -np.ones(A, np.float32), "high_A": np.ones(A, np.float32)}
     for _ in range(20):
         layers, log_std_A = learner.weights()
-        ones = np.ones(O)
-        box = {"low_A": -np.ones(A, np.float32), "high_A": np.ones(A, np.float32)}
         policy = Policy("x", mean_O=0 * ones, std_O=ones, layers=layers, log_std_A=log_std_A, **box)
-        observations = rng.normal(size=(65, 8, O)).astype(np.float32)
+        observations = rng.normal(size=(65, 8, O)).astype(np.float32) if among is None else np.tile(among, (65, 8, 1))
         noise = rng.standard_normal((64, 8, A), np.float32)
         actions = policy.act(observations[:-1]) + np.exp(log_std_A) * noise
         data = Rollout(
             observations_TBO=observations,
             actions_TBA=actions,
             log_probabilities_TB=-(0.5 * noise**2 + log_std_A + 0.5 * np.log(2 * np.pi)).sum(-1).astype(np.float32),
-            rewards_TB=-((actions - 0.5) ** 2).sum(-1),
+            rewards_TB=-((actions - wanted) ** 2).sum(-1),
             terminated_TB=np.ones((64, 8), bool),
             truncated_TB=np.zeros((64, 8), bool),
             final_observations_FO=np.zeros((512, O), np.float32),
         )
         learner.update(data, learning_rate=1e-2)
-    layers, log_std_A = learner.weights()
-    policy = policy.with_layers(layers, log_std_A)
-    np.testing.assert_allclose(policy(np.zeros((1, O))), 0.5, atol=0.1)
+    return policy.with_layers(*learner.weights())
+
+
+def test_update_raises_the_probability_of_good_actions():
+    config = PPOConfig(hidden=(16,), minibatch_size=256, epochs=10, learning_rate=1e-2)
+    learner = Learner(config, num_observations=O, num_actions=A, seed=0)
+    np.testing.assert_allclose(learn_to_act(learner, 0.5)(np.zeros((1, O))), 0.5, atol=0.1)
+
+
+def test_a_symmetric_learner_acts_in_a_mirrored_place_as_its_mirror_image_does():
+    """It only ever saw the left, where 0.5 is good; on the right, where it never was, it does -0.5."""
+    spec = BodySpec("x", tuple(map(Element, "abcd")), (Element("e", -1, 1), Element("f", -1, 1)))
+    both = mirror(spec, flipped="a b c d e f")
+    left_O = np.full(O, 1.0, np.float32)
+    config = PPOConfig(hidden=(16,), minibatch_size=256, epochs=10, learning_rate=1e-2)
+    acts = {}
+    for name, known in (("symmetric", both), ("plain", None)):
+        learner = Learner(config, num_observations=O, num_actions=A, seed=0, mirror=known)
+        acts[name] = learn_to_act(learner, 0.5, among=left_O)(np.stack([left_O, -left_O]).astype(float))
+    np.testing.assert_allclose(acts["symmetric"], [[0.5] * A, [-0.5] * A], atol=0.1)
+    assert np.abs(acts["plain"][1] + 0.5).min() > 0.1
 
 
 def test_exploration_never_falls_below_its_floor():

@@ -1,8 +1,8 @@
-"""Other people's experts: `module.py:factory`, beside our own skill ids and policy folders.
+"""Experts by name: our own skill ids and policy folders, `sb3:PATH.zip`, and other people's `module.py:factory`.
 
-In: what the user typed, the environment's spec. Out: an Actor. The factory takes one Gymnasium environment made from
+In: what the user typed, the environment's spec. Out: an `Expert`. A factory takes one Gymnasium environment made from
 that spec and returns `act(observations_BO) -> actions_BA`, which may hold state and then has `reset(ids)`.
-Naming a Python file runs it: only files that you trust.
+Naming a Python file runs it: only files that you trust. A zip is read without running anything.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,31 +22,69 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from gato.experts.policy import Policy
+from gato.experts.sb3_agent import PREFIX, find_agent, load_agent
+from gato.experts.scores import RecordedScore, score_of_agent, score_of_policy
 from gato.experts.shipped import find_expert
 from gato.skills.evaluate import Actor
 from gato.skills.spaces import body_spec
+from gato.skills.table import SKILLS
 from gato.specs import BodySpec, near_match
 
 
-def load_expert(text: str, env_spec: EnvSpec) -> Actor:
-    """The expert named by a skill id, a policy folder, a training run, or `module.py:factory`.
+@dataclass(frozen=True)
+class Expert:
+    """Who acts, what it was made of, and how well it is said to act."""
 
-    ValueError when there is none, when the file has no such function, or when it does not fit the environment.
+    actor: Actor
+    place: Path
+    """The policy folder, the zip or the Python file."""
+    normaliser: Path | None = None
+    recorded: RecordedScore | None = None
+    """The return in this environment; None where nobody wrote one down."""
+
+
+def load_expert(text: str, env_spec: EnvSpec, normalizer: str = "") -> Actor:
+    """Who acts; see `open_expert`."""
+    return open_expert(text, env_spec, normalizer).actor
+
+
+def open_expert(text: str, env_spec: EnvSpec, normalizer: str = "") -> Expert:
+    """The expert named by a skill id, a policy folder, a training run, `sb3:PATH.zip`, or `module.py:factory`.
+
+    `normalizer`: the vecnormalize.pkl of an `sb3:` agent. ValueError when there is no such expert, when the file has no
+    such function, or when it does not fit the environment.
     """
+    is_agent = text.startswith(PREFIX)
+    if normalizer and not is_agent:
+        raise ValueError(f"--normalizer {normalizer} belongs to an sb3: agent, but the expert is {text}; leave it out")
     file, separator, name = text.rpartition(":")
     env = gymnasium.make(env_spec, disable_env_checker=True)
     spec = body_spec(env_spec.id, env.observation_space, env.action_space)
-    if separator and file.endswith(".py"):
-        return ForeignExpert(_call_factory(Path(file), name, env), text, spec)
+    if separator and file.endswith(".py") and not is_agent:
+        return Expert(ForeignExpert(_call_factory(Path(file), name, env), text, spec), Path(file))
     env.close()
-    policy = Policy.load(find_expert(text))
+    if is_agent:
+        files = find_agent(text, normalizer)
+        agent = load_agent(files, _skill_id(env_spec), spec)
+        skill = SKILLS.get(agent.skill)
+        # What others recorded is Gymnasium's own reward.
+        recorded = score_of_agent(files.archive) if skill is None or skill.is_standard else None
+        return Expert(agent, files.archive, files.normaliser, recorded)
+    folder = find_expert(text)
+    policy = Policy.load(folder)
     wanted, got = (len(spec.observation), len(spec.action)), (len(policy.mean_O), len(policy.low_A))
     if wanted != got:
         raise ValueError(
             f"the expert {text} ({policy.skill}) reads {got[0]} numbers and gives {got[1]}, but {env_spec.id} observes"
             f" {wanted[0]} and takes {wanted[1]}; choose an expert of the same body"
         )
-    return policy
+    is_own = policy.skill == _skill_id(env_spec)
+    return Expert(policy, folder, recorded=score_of_policy(folder) if is_own else None)
+
+
+def _skill_id(env_spec: EnvSpec) -> str:
+    """The skill that an environment pays for; of somebody else's its own id."""
+    return str(env_spec.kwargs.get("skill", env_spec.id))
 
 
 class ForeignExpert:

@@ -16,6 +16,7 @@ import numpy as np
 
 from gato.experts.policy import Policy
 from gato.skills.batch_stepper import BatchStepper
+from gato.skills.bodies.mirror import Mirror
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import Condition
 from gato.specs import _Arrays
@@ -102,8 +103,9 @@ class Collector:
         start_share: float = 0.0,
         failure_cost: float = 0.0,
         reward_limit: float = math.inf,
+        mirror: Mirror | None = None,
     ) -> None:
-        self.stepper, self.discount, self.reward_limit = stepper, discount, reward_limit
+        self.stepper, self.discount, self.reward_limit, self.mirror = stepper, discount, reward_limit, mirror
         self.starts, self.failure_cost = starts, failure_cost
         self.rule = rule
         num_envs = stepper.num_envs
@@ -156,7 +158,9 @@ class Collector:
         scaled_TB = rewards_TB / np.sqrt(self.return_moments.variance + 1e-8)
         scaled_TB -= self.failure_cost * terminated_TB
         if self.learns_normaliser:
-            self.observation_moments.update(raw_TBO[:-1].reshape(-1, raw_TBO.shape[-1]))
+            raw_NO = raw_TBO[:-1].reshape(-1, raw_TBO.shape[-1])
+            images = [] if self.mirror is None else [self.mirror.observation(raw_NO)]
+            self.observation_moments.update(np.concatenate([raw_NO, *images]))
         self.return_moments.update(discounted_TB.reshape(-1))
         rollout = Rollout(
             observations_TBO=normalised_TBO,

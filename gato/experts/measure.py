@@ -12,7 +12,7 @@ import numpy as np
 from gato.experts.adapters import load_expert
 from gato.experts.policy import Policy
 from gato.experts.shipped import has_shipped_expert
-from gato.skills.evaluate import evaluate
+from gato.skills.evaluate import Actor, evaluate
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import SKILLS, get_skill
 
@@ -31,9 +31,14 @@ class Exploring:
         return self.policy.sample(observations_BO, self.rng)
 
 
-def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int) -> dict[str, Any]:
+def has_exploration(actor: Actor) -> bool:
+    """Whether it has a Gaussian of its own to draw from; SAC's depends on what is observed, and is not kept."""
+    return isinstance(actor, Policy) and bool(np.isfinite(actor.log_std_A).all())
+
+
+def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int, normalizer: str = "") -> dict[str, Any]:
     """Return, success and length of the expert `text` names; sampled ones too where it has a distribution."""
-    actor = load_expert(text, find_env_spec(skill_id))
+    actor = load_expert(text, find_env_spec(skill_id), normalizer)
     result = evaluate(actor, skill_id, episodes=episodes, seed=seed)
     figures: dict[str, Any] = {
         "standard": get_skill(skill_id).is_standard,
@@ -41,18 +46,20 @@ def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int) -> dic
         "success": result.success,
         "length": result.length,
     }
-    if isinstance(actor, Policy):
+    if isinstance(actor, Policy) and has_exploration(actor):
         sampled = evaluate(Exploring(actor, seed), skill_id, episodes=episodes, seed=seed)
         figures |= {"sampled_return": sampled.return_.json(), "sampled_success": sampled.success}
     return figures
 
 
-def measure_experts(skill: str, *, expert: str, episodes: int, seed: int) -> dict[str, Any]:
+def measure_experts(skill: str, *, expert: str, episodes: int, seed: int, normalizer: str = "") -> dict[str, Any]:
     """The figures of a skill's expert, or of all skills (`all`): those without a shipped expert are only named."""
     chosen = [get_skill(skill).id] if skill != "all" else list(SKILLS)
     without = [one for one in chosen if skill == "all" and expert == "shipped" and not has_shipped_expert(one)]
     tasks = {
-        one: measure_expert(one if expert == "shipped" else expert, one, episodes=episodes, seed=seed)
+        one: measure_expert(
+            one if expert == "shipped" else expert, one, episodes=episodes, seed=seed, normalizer=normalizer
+        )
         for one in chosen
         if one not in without
     }

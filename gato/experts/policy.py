@@ -1,29 +1,38 @@
-"""Policies: a small tanh network with its observation normaliser inside, in numpy alone.
+"""Policies: a small network (tanh or ReLU) with its observation normaliser inside, in numpy alone.
 
 In: observations (B, O) as the environment gives them. Out: actions (B, A) float32 inside the action box.
-On disk: a folder with `policy.safetensors` (weights, normaliser, box) and `policy.json` (what it is for).
+On disk: a folder with `policy.safetensors` (weights, normaliser, box) and `policy.json` (what it is for). Format 1 is a
+tanh network as our PPO trains it; format 2 also says how another one acts.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from gato.runs import write_atomic, write_json
+from gato.specs import near_match
 
-FORMAT = 1
+FORMATS = (1, 2)
+"""That can be read. The first is written wherever it says enough, so that older versions read it too."""
 OBSERVATION_CLIP = 10.0
 """Normalised observations beyond this many standard deviations are cut (as in Stable-Baselines3's VecNormalize)."""
+Activation = Literal["tanh", "relu"]
+ACTIVATIONS: dict[str, Callable[..., np.ndarray]] = {"tanh": np.tanh, "relu": partial(np.maximum, np.float32(0))}
 
 
 @dataclass(frozen=True, repr=False)
 class Policy:
-    """Acts on raw observations; `layers` are (weight (in, out), bias (out,)) pairs, tanh between them."""
+    """Acts on raw observations; `layers` are (weight (in, out), bias (out,)) pairs, `activation` between them."""
 
     skill: str
     mean_O: np.ndarray
@@ -31,9 +40,14 @@ class Policy:
     std_O: np.ndarray
     layers: tuple[tuple[np.ndarray, np.ndarray], ...]
     log_std_A: np.ndarray
-    """Of the exploration noise, in units of half the action box."""
+    """Of the exploration noise, in units of half the action box; -inf where it depends on what is observed."""
     low_A: np.ndarray
     high_A: np.ndarray
+    activation: Activation = "tanh"
+    is_squashed: bool = False
+    """Whether a last tanh keeps the means inside the box (SAC, TD3), instead of a cut."""
+    observation_clip: float = OBSERVATION_CLIP
+    """In standard deviations; inf for a network that was trained without a normaliser."""
 
     def __repr__(self) -> str:
         widths = [self.layers[0][0].shape[0], *(bias.shape[0] for _, bias in self.layers)]
@@ -52,17 +66,18 @@ class Policy:
     def normalise(self, observations_BO: np.ndarray) -> np.ndarray:
         """Standardised, clipped float32 observations: what the network reads."""
         scaled_BO = (observations_BO - self.mean_O) / self.std_O
-        return np.clip(scaled_BO, -OBSERVATION_CLIP, OBSERVATION_CLIP, out=scaled_BO).astype(np.float32)
+        return np.clip(scaled_BO, -self.observation_clip, self.observation_clip, out=scaled_BO).astype(np.float32)
 
     def act(self, normalised_BO: np.ndarray) -> np.ndarray:
-        """The network alone: unclipped means (B, A) in units of half the box."""
-        hidden_BD = normalised_BO
+        """The network alone: means (B, A) in units of half the box, unclipped."""
+        hidden_BD, activate = normalised_BO, ACTIVATIONS[self.activation]
         for weight, bias in self.layers[:-1]:
             hidden_BD = hidden_BD @ weight
             hidden_BD += bias
-            np.tanh(hidden_BD, out=hidden_BD)
+            activate(hidden_BD, out=hidden_BD)
         weight, bias = self.layers[-1]
-        return hidden_BD @ weight + bias
+        mean_BA = hidden_BD @ weight + bias
+        return np.tanh(mean_BA) if self.is_squashed else mean_BA
 
     def to_box(self, unit_BA: np.ndarray) -> np.ndarray:
         """-1..1 (clipped) to the action box."""
@@ -77,8 +92,17 @@ class Policy:
         for index, (weight, bias) in enumerate(self.layers):
             tensors |= {f"layer{index}.weight": weight, f"layer{index}.bias": bias}
         write_atomic(folder / "policy.safetensors", save({k: np.ascontiguousarray(v) for k, v in tensors.items()}))
-        write_json(folder / "policy.json", {"format": FORMAT, "skill": self.skill, "layers": len(self.layers)})
+        write_json(folder / "policy.json", self._facts())
         return folder
+
+    def _facts(self) -> dict[str, Any]:
+        """What `policy.json` says; no clip is null there."""
+        facts = {"format": 1, "skill": self.skill, "layers": len(self.layers)}
+        if (self.activation, self.is_squashed, self.observation_clip) == ("tanh", False, OBSERVATION_CLIP):
+            return facts
+        clip = self.observation_clip if math.isfinite(self.observation_clip) else None
+        how = {"activation": self.activation, "is_squashed": self.is_squashed, "observation_clip": clip}
+        return {**facts, "format": 2, **how}
 
     @classmethod
     def load(cls, folder: Path | str) -> Policy:
@@ -90,14 +114,26 @@ class Policy:
         try:
             facts = json.loads((folder / "policy.json").read_text())
             tensors = load_file(folder / "policy.safetensors")
-            if facts["format"] != FORMAT:
-                raise ValueError(f"format {facts['format']}, this version reads {FORMAT}")
+            if facts["format"] not in FORMATS:
+                raise ValueError(f"format {facts['format']}, this version reads {' and '.join(map(str, FORMATS))}")
             layers = tuple((tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(facts["layers"]))
-            named = {name: tensors[name] for name in ("mean_O", "std_O", "log_std_A", "low_A", "high_A")}
-            return cls(skill=facts["skill"], layers=layers, **named)
+            named: dict[str, Any] = {
+                name: tensors[name] for name in ("mean_O", "std_O", "log_std_A", "low_A", "high_A")
+            }
+            return cls(skill=facts["skill"], layers=layers, **named, **_how(facts))
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"the expert in {folder} cannot be read ({error}); copy or train it again") from error
 
     def with_layers(self, layers: tuple[tuple[np.ndarray, np.ndarray], ...], log_std_A: np.ndarray) -> Policy:
         """The same policy with other weights."""
         return replace(self, layers=layers, log_std_A=log_std_A)
+
+
+def _how(facts: dict[str, Any]) -> dict[str, Any]:
+    """What format 2 says beyond format 1."""
+    if facts["format"] == 1:
+        return {}
+    if facts["activation"] not in ACTIVATIONS:
+        raise ValueError(f'activation "{facts["activation"]}"; {near_match(facts["activation"], ACTIVATIONS)}')
+    clip = math.inf if facts["observation_clip"] is None else float(facts["observation_clip"])
+    return {"activation": facts["activation"], "is_squashed": facts["is_squashed"], "observation_clip": clip}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from gato.experts.collect import LOG_ROOT_TWO_PI, Rollout
 from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
+from gato.skills.bodies.mirror import Mirror
 
 GAE_LAMBDA = 0.95
 CLIP_RANGE = 0.2
@@ -63,6 +64,8 @@ class PPOConfig:
     """That share of the environments begins every episode there."""
     reward_limit: float | None = None
     """Enough reward a step: what is beyond counts against it. Who runs ever faster cannot be told to turn round."""
+    symmetric: bool = False
+    """Learn from the mirror image of every step, too (Mittal et al. 2024); for bodies that are alike on both sides."""
     init_from: str = ""
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
 
@@ -94,8 +97,10 @@ class UpdateFigures:
 class Learner:
     """Actor, critic, optimiser and the random order of minibatches."""
 
-    def __init__(self, config: PPOConfig, *, num_observations: int, num_actions: int, seed: int) -> None:
-        self.config = config
+    def __init__(
+        self, config: PPOConfig, *, num_observations: int, num_actions: int, seed: int, mirror: Mirror | None = None
+    ) -> None:
+        self.config, self.mirror = config, mirror
         generator = torch.Generator().manual_seed(seed)
         actor, critic = [num_observations, *config.hidden, num_actions], [num_observations, *config.hidden, 1]
         sizes = [num_weights(actor), num_actions, num_weights(critic)]
@@ -123,14 +128,16 @@ class Learner:
         """`epochs` passes of clipped PPO over the rollout. `critic_only` leaves the actor as it is."""
         self.optimiser.param_groups[0]["lr"] = learning_rate * self.rate_factor
         num_steps, num_envs = rollout.rewards_TB.shape
-        size = num_steps * num_envs
-        kept_NX = [rollout.observations_TBO[:-1], rollout.actions_TBA, rollout.log_probabilities_TB[..., None]]
-        widths = [array.shape[-1] for array in kept_NX]
-        data_NX = torch.from_numpy(np.concatenate(kept_NX, -1).reshape(size, -1))
-        sums, count = torch.zeros(4), 0
+        kept_TB = [rollout.observations_TBO[:-1], rollout.actions_TBA, rollout.log_probabilities_TB[..., None]]
+        widths = [array.shape[-1] for array in kept_TB]
+        kept_NX = np.concatenate(kept_TB, -1).reshape(num_steps * num_envs, -1)
+        images = [] if self.mirror is None else [_image(kept_NX, self.mirror)]
+        data_NX = torch.from_numpy(np.concatenate([kept_NX, *images]))
+        size, sums, count = len(data_NX), torch.zeros(4), 0
         num_minibatches = -(-size // self.config.minibatch_size)
         for _ in range(self.config.epochs):
-            advantages_N, targets_N = (torch.from_numpy(x.reshape(size)) for x in self._advantages(rollout))
+            estimates_N = (np.tile(values_TB.reshape(-1), 1 + len(images)) for values_TB in self._advantages(rollout))
+            advantages_N, targets_N = map(torch.from_numpy, estimates_N)
             advantages_N = (advantages_N - advantages_N.mean()) / (advantages_N.std() + 1e-8)
             order_N = torch.from_numpy(self.rng.permutation(size))
             data, estimates = data_NX[order_N], torch.stack([advantages_N, targets_N], -1)[order_N]
@@ -250,3 +257,10 @@ class Learner:
         }
         self.rng.bit_generator.state = facts["rng"]
         self.rate_factor = facts["rate_factor"]
+
+
+def _image(kept_NX: np.ndarray, mirror: Mirror) -> np.ndarray:
+    """Mirrored steps. The probability of the action stays, for there the policy should act as the mirror image does."""
+    ends = np.cumsum([len(mirror.observation.sign_N), len(mirror.action.sign_N)])
+    observations_NO, actions_NA, old_N1 = np.split(kept_NX, ends, axis=-1)
+    return np.concatenate([mirror.observation(observations_NO), mirror.action(actions_NA), old_N1], -1)

@@ -33,6 +33,7 @@ from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
 from gato.experts.shipped import find_expert
 from gato.progress import Progress
 from gato.runs import as_input, open_run, read_json, write_atomic, write_json, write_provenance
+from gato.skills.bodies import BODIES
 from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
 
@@ -80,7 +81,7 @@ def train_expert(
         _check_same_run(read_json(folder / "run.json"), settings, folder)
     write_json(folder / "run.json", settings)
     begun = time.monotonic()
-    with _one_torch_thread():
+    with one_torch_thread():
         run = _Run(skill.id, steps=steps, seed=seed, config=config, folder=folder)
         if resume:
             run.load()
@@ -93,7 +94,8 @@ def train_expert(
     command = command_line(skill.id, steps=steps, seed=seed, out=out, config=config)
     record = write_provenance(folder, command=command, config=settings, seeds={"train": seed}, inputs=inputs)
     seconds = round(run.seconds_before + time.monotonic() - begun, 1)
-    write_json(folder / "provenance.json", {**record, "result": {"steps": run.steps_done, "seconds": seconds}})
+    result = {"steps": run.steps_done, "seconds": seconds, **run.score()}
+    write_json(folder / "provenance.json", {**record, "result": result})
     return folder
 
 
@@ -115,7 +117,10 @@ class _Run:
     def __init__(self, skill_id: str, *, steps: int, seed: int, config: PPOConfig, folder: Path) -> None:
         self.skill_id, self.seed, self.config, self.folder = skill_id, seed, config, folder
         stepper = training_stepper(skill_id, config.num_envs)
-        spec = stepper.spec
+        spec, mirror = stepper.spec, stepper.body.mirror if config.symmetric else None
+        if config.symmetric and mirror is None:
+            alike = ", ".join(name for name, body in BODIES.items() if body.mirror)
+            raise ValueError(f"symmetric=True, but {stepper.body.name} is not alike on both sides as {alike} are")
         self.num_iterations = -(-steps // self.steps_an_iteration)
         self.iteration = 0
         self.best = -np.inf
@@ -133,8 +138,11 @@ class _Run:
             start_share=config.start_share,
             failure_cost=FAILURE_COST if visitors and is_fresh else 0.0,
             reward_limit=np.inf if config.reward_limit is None else config.reward_limit,
+            mirror=mirror,
         )
-        self.learner = Learner(config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed)
+        self.learner = Learner(
+            config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed, mirror=mirror
+        )
         layers, log_std_A = self.learner.weights()
         ones_O = np.ones(len(spec.observation))
         self.blank = Policy(
@@ -148,6 +156,8 @@ class _Run:
         )
         if config.init_from:
             parent = _relative(config.init_from, skill_id)
+            if parent.activation != "tanh" or parent.is_squashed:
+                raise ValueError(f"init_from {config.init_from} is no plain tanh network; pass one that ppo trained")
             self.learner.begin_from(parent)
             self.collector.keep_normaliser(parent)
             self.blank = replace(parent, skill=skill_id).with_layers(*self.learner.weights())
@@ -160,6 +170,12 @@ class _Run:
     @property
     def steps_done(self) -> int:
         return self.iteration * self.steps_an_iteration
+
+    def score(self) -> dict[str, Any]:
+        """What `best` is said to bring; with start states its figure is no plain return."""
+        if self.collector.starts is not None:
+            return {}
+        return {"score": {"mean": self.best, "episodes": EVALUATION_EPISODES, "seed": EVALUATION_SEED + self.seed}}
 
     def policy(self) -> Policy:
         """The newest weights with the newest observation statistics."""
@@ -290,7 +306,7 @@ def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
     """Nets this small are slower on several threads, and the other core steps the physics."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gato.experts.adapters import load_expert
+from gato.experts.adapters import Expert, open_expert
 from gato.experts.policy import Policy
-from gato.experts.shipped import SHIPPED, find_expert
+from gato.experts.scores import RecordedScore, refuse_weak
+from gato.experts.shipped import SHIPPED
 from gato.model.gato import Gato
 from gato.recording.blocks import Plan, ToldActor
 from gato.recording.recipe import Recording
@@ -36,6 +37,8 @@ class Crew:
     """Name -> {"path" or "id", "hash"}, as `runs.write_provenance` takes them."""
     model: Gato | None = None
     """Acts in the experts' place."""
+    recorded: tuple[RecordedScore | None, ...] = ()
+    """How well each expert is said to act."""
     sampled: tuple[Policy, ...] = ()
     """The experts, where it is their exploration that acts in their place."""
     reference: Actor | None = None
@@ -71,6 +74,16 @@ class Crew:
             return Sampled(self.sampled, plan)
         return Student(self.model, self.stepper.spec.name, skills, plan) if self.model else None
 
+    def refuse_weak(self, skills: Sequence[str], seed: int) -> None:
+        """ValueError if an expert falls far short of its recorded score."""
+        for number, (actor, recorded) in enumerate(zip(self.experts, self.recorded, strict=False)):
+            if recorded is not None:
+                # Experts that take turns are all of the one skill.
+                skill = skills[number % len(skills)] if skills else ""
+                env_spec = find_env_spec(skill) if skill else self.stepper.env_spec
+                name = skill or env_spec.id
+                refuse_weak(actor, env_spec, recorded, name=f"the expert of {name}", seed=seed)
+
 
 def find_crew(recording: Recording, stepper: Stepper) -> Crew:
     """The actors a recording asks for; ValueError where there is no such expert, or it does not fit."""
@@ -84,29 +97,34 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
             f"no expert of {recording.env} comes with Gato; pass --expert random, a policy folder or module.py:factory"
         )
     experts, inputs = [], {}
-    for number, expert in enumerate(recording.experts, start=1):
+    experts: list[Expert] = []
+    inputs: dict[str, dict[str, str]] = {}
+    for number, name in enumerate(recording.experts, start=1):
+        turn = f" {number}" if len(recording.experts) > 1 else ""
         for skill in recording.skills or ("",):
-            actor, entry = _find_actor(expert, skill, stepper)
-            experts.append(actor)
-            turn = f" {number}" if len(recording.experts) > 1 else ""
+            expert, entry = _open(name, skill, stepper, recording.normalizer)
+            experts.append(expert)
             inputs[f"{EXPERT} {skill}{turn}".strip()] = entry
-    sampled = as_policies(experts, recording.experts) if recording.sample else ()
+            if expert.normaliser is not None:
+                inputs[f"normalizer {skill}{turn}".strip()] = as_input(expert.normaliser)
+    actors, recorded = tuple(one.actor for one in experts), tuple(one.recorded for one in experts)
+    sampled = as_policies(actors, recording.experts) if recording.sample else ()
     reference = None
     if recording.reference:
-        reference, inputs["reference"] = _find_actor(recording.reference, recording.skills[0], stepper)
+        expert, inputs["reference"] = _open(recording.reference, recording.skills[0], stepper)
+        reference = expert.actor
     model = None
     if recording.student:
         model = load_student(recording.student, stepper)
         inputs["student"] = as_input(recording.student)
-    return Crew(stepper, num_skills, tuple(experts), inputs, model, sampled, reference)
+    return Crew(stepper, num_skills, actors, inputs, model, recorded, sampled, reference)
 
 
-def _find_actor(expert: str, skill: str, stepper: Stepper) -> tuple[Actor, dict[str, str]]:
+def _open(name: str, skill: str, stepper: Stepper, normalizer: str = "") -> tuple[Expert, dict[str, str]]:
     """An expert of a skill ("": of the stepper's environment), and how provenance names it."""
-    text = skill if expert == "shipped" else expert.replace("{skill}", skill)
-    actor = load_expert(text, find_env_spec(skill) if skill else stepper.env_spec)
-    file, _, function = text.rpartition(":")
-    place = Path(file) if function and file.endswith(".py") else find_expert(text)
-    is_shipped = expert == "shipped" or (place.is_relative_to(SHIPPED) and not Path(text).exists())
-    where = {"id": f"shipped:{text}"} if is_shipped else {"path": str(place)}
-    return actor, {**where, "hash": content_hash(place)}
+    text = skill if name == "shipped" else name.replace("{skill}", skill)
+    env_spec = find_env_spec(skill) if skill else stepper.env_spec
+    expert = open_expert(text, env_spec, normalizer.replace("{skill}", skill))
+    is_shipped = name == "shipped" or (expert.place.is_relative_to(SHIPPED) and not Path(text).exists())
+    where = {"id": f"shipped:{text}"} if is_shipped else {"path": str(expert.place)}
+    return expert, {**where, "hash": content_hash(expert.place)}

@@ -44,6 +44,8 @@ def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recording).items()}
     # Unset they say nothing, and datasets from before there were such settings stay what they are.
     settings = {key: value for key, value in settings.items() if value or key not in ("sample", "reference")}
+    # Its hash is among the experts'.
+    del settings["normalizer"]
     if crew.inputs:
         settings["expert"] = crew.hashes
     return settings
@@ -239,5 +241,6 @@ def _command(recording: Recording) -> str:
     name += " --sample" if recording.sample else ""
     name += f" --reference {recording.reference}" if recording.reference else ""
     name += f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
+    name += f" --normalizer {recording.normalizer}" if recording.normalizer else ""
     numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"
     return f"gato record {what} {numbers} --expert {' '.join(recording.experts)}{name}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from gato.experts.sb3_agent import PREFIX
 from gato.skills.bodies import get_body
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import near_match
@@ -36,7 +37,7 @@ class Recording:
     """Standard deviations of the noise on actions, in their own unit, one after the other over the episodes."""
     expert: str | tuple[str, ...] = "shipped"
     """shipped, random, zero, a policy folder (`{skill}` in it is replaced), one that is shipped
-    (`{skill}/history/<steps>`), or module.py:factory. Several take turns, one episode each."""
+    (`{skill}/history/<steps>`), sb3:PATH.zip, or module.py:factory. Several take turns, one episode each."""
     dataset_id: str = ""
     """Minari id (`{skill}` in it is replaced); by default gato/<body>/<skill>-v0, gato/<body>/switch-v0, or
     gato/<environment>/<expert>-v0."""
@@ -46,6 +47,8 @@ class Recording:
     """Fewest and most changes of skill in an episode."""
     student: str = ""
     """Model folder: it acts, and the expert says what it should have done (DAgger)."""
+    normalizer: str = ""
+    """vecnormalize.pkl of an sb3: expert (`{skill}` in it is replaced)."""
     sample: bool = False
     """Actions are drawn from the policy's own distribution (the exploration of its training), as D4RL's are."""
     reference: str = ""
@@ -132,6 +135,8 @@ class Recording:
                 wrong.append(f"noise is {list(self.noise)}; with sample it is the policy's own: leave it out")
             if set(self.experts) & {"random", "zero"}:
                 wrong.append(f"sample needs a policy, which {list(self.experts)} is not")
+        if self.normalizer and not all(one.startswith(PREFIX) for one in self.experts):
+            wrong.append(f"normalizer is {self.normalizer}, and belongs to an sb3: agent; expert is {self.expert}")
         if self.reference in ("random", "zero") or (self.reference and not self.skills):
             wrong.append(f"reference is {self.reference!r}; it names an expert of a skill")
         return wrong
@@ -208,6 +213,7 @@ def _recording(entry: dict[str, Any]) -> Recording:
         "switch": tuple,
         "changes": tuple,
         "student": str,
+        "normalizer": str,
         "sample": bool,
         "reference": str,
     }

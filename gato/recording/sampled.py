@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gato.experts.measure import has_exploration
 from gato.experts.policy import Policy
 from gato.recording.blocks import NOISE_STREAM, Plan
 from gato.skills.evaluate import Actor
@@ -48,8 +49,8 @@ class Sampled:
 
 def as_policies(actors: Sequence[Actor], names: Sequence[str]) -> tuple[Policy, ...]:
     """The actors, which must have a distribution to draw from."""
-    policies = tuple(actor for actor in actors if isinstance(actor, Policy))
+    policies = tuple(actor for actor in actors if isinstance(actor, Policy) and has_exploration(actor))
     if len(policies) < len(actors):
-        wrong = [name for name, actor in zip(names, actors, strict=True) if not isinstance(actor, Policy)]
+        wrong = [name for name, actor in zip(names, actors, strict=True) if not has_exploration(actor)]
         raise ValueError(f"{wrong} have no distribution of their own to sample from; leave out sample, or give noise")
     return policies

@@ -135,7 +135,7 @@ def _other_table(experts: Mapping[str, Any]) -> str:
             _score(one["sampled_return"]),
             _number(one["random"]["mean"]),
             f"{one['success']:.0%}",
-            f"{one['sampled_success']:.0%}",
+            _share(one["sampled_success"]),
         ]
         for name, one in experts.items()
     ]
@@ -156,7 +156,7 @@ def _section(name: str, one: Mapping[str, Any], bar: float | None, pictures: Pat
         count = len(one["earlier"])
         runs = f"{count} earlier run{'s' * (count > 1)} of {one['earlier_steps']:,} steps in all"
         trained += f" It learned from {runs}, oldest first in the list below."
-    facts = f"Obeyed in {one['success']:.0%} of episodes ({one['sampled_success']:.0%} when sampled), of"
+    facts = f"Obeyed in {one['success']:.0%} of episodes ({_share(one['sampled_success'])} when sampled), of"
     words.append(f"{facts} {one['length']:.0f} steps on average. {trained}")
     words.append(f"```text\n{one['command']}\n```")
     if one["earlier"]:
@@ -186,7 +186,14 @@ def _number(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) < 100 and value != int(value) else f"{value:.0f}"
 
 
-def _score(score: Mapping[str, Any]) -> str:
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _score(score: Mapping[str, Any] | None) -> str:
+    """Nothing where an expert has no exploration of its own."""
+    if score is None:
+        return "-"
     digits = 1 if abs(score["mean"]) < 100 else 0
     low, high = score["ci95"]
     return f"{score['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

@@ -54,11 +54,9 @@ def _measure(name: str, skill: str, episodes: int, seed: int) -> dict[str, Any]:
     random = evaluate(
         random_actor(get_body(get_skill(skill).body).spec, seed), skill, episodes=episodes, seed=seed
     ).return_.json()
-    scores = {"return": figures["return"], "sampled_return": figures["sampled_return"], "random": random}
-    return {
-        **{key: {"mean": score["mean"], "ci95": score["ci95"]} for key, score in scores.items()},
-        **{key: figures[key] for key in ("success", "sampled_success", "length")},
-    }
+    scores = {key: figures.get(key) for key in ("return", "sampled_return")} | {"random": random}
+    kept = {key: {"mean": score["mean"], "ci95": score["ci95"]} if score else None for key, score in scores.items()}
+    return {**kept, **{key: figures.get(key) for key in ("success", "sampled_success", "length")}}
 
 
 def _training(name: str) -> dict[str, Any]:

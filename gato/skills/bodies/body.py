@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gato.skills.bodies.mirror import Mirror
 from gato.specs import BodySpec, Element
 
 Start = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -73,6 +74,8 @@ class Body:
     derived: tuple[str, ...] = ()
     """Fields of MuJoCo's data, beside qpos and qvel, that these functions or the body's rewards read."""
     gym_kwargs: Mapping[str, Any] | None = None
+    mirror: Mirror | None = None
+    """None: not built alike on both sides."""
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from gato.skills.bodies.body import (
     sensing,
     speed,
 )
+from gato.skills.bodies.mirror import mirror
 
 TORSO = 1
 """MuJoCo's number of that part."""
@@ -100,9 +101,23 @@ _WITHOUT_BULK = {
     f"include_{bulk}_in_observation": False for bulk in ("cinert", "cvel", "qfrc_actuator", CONTACT_FORCES)
 }
 
+_ANT = sensing("ant", _senses(_ANT_JOINTS), "hip_4 ankle_4 hip_1 ankle_1 hip_2 ankle_2 hip_3 ankle_3")
+_HUMANOID, _STANDUP = (
+    sensing(name, _senses(_HUMANOID_JOINTS), _HUMANOID_ACTUATORS, bound=0.4)
+    for name in ("humanoid", "humanoid-standup")
+)
+_ROOT_FLIPPED = "root_qx root_qz vel/root_y vel/root_wx vel/root_wz"
+_HUMANOID_PAIRS = (
+    "right_hip_x left_hip_x, right_hip_z left_hip_z, right_hip_y left_hip_y, right_knee left_knee, "
+    "right_shoulder1 left_shoulder1, right_shoulder2 left_shoulder2, right_elbow left_elbow"
+)
+_HUMANOID_FLIPPED = f"{_ROOT_FLIPPED} abdomen_z abdomen_x right_shoulder1 right_shoulder2 left_shoulder1 left_shoulder2"
+"""Hips are hinged as mirror images, shoulders are not. Gymnasium's humanoid is alike but for two numbers: the left knee
+is a spring of 1 N m/rad, and the left hip has 0.01 of armature, the right one 0.008."""
+
 ANT = Body(
     gym_id="Ant-v5",
-    spec=sensing("ant", _senses(_ANT_JOINTS), "hip_4 ankle_4 hip_1 ankle_1 hip_2 ankle_2 hip_3 ankle_3"),
+    spec=_ANT,
     timestep=0.01,
     frame_skip=5,
     observe=coordinates(unseen=2),
@@ -112,11 +127,16 @@ ANT = Body(
     is_healthy=_ant_is_healthy,
     derived=("xpos", CONTACT_FORCES),
     gym_kwargs={f"include_{CONTACT_FORCES}_in_observation": False},
+    mirror=mirror(
+        _ANT,
+        pairs="hip_1 hip_4, ankle_1 ankle_4, hip_2 hip_3, ankle_2 ankle_3",
+        flipped=f"{_ROOT_FLIPPED} hip_1 hip_2 hip_3 hip_4",
+    ),
 )
 
 HUMANOID = Body(
     gym_id="Humanoid-v5",
-    spec=sensing("humanoid", _senses(_HUMANOID_JOINTS), _HUMANOID_ACTUATORS, bound=0.4),
+    spec=_HUMANOID,
     timestep=0.003,
     frame_skip=5,
     observe=coordinates(unseen=2),
@@ -126,11 +146,12 @@ HUMANOID = Body(
     is_healthy=_humanoid_is_healthy,
     derived=("xipos", CONTACT_FORCES),
     gym_kwargs=_WITHOUT_BULK,
+    mirror=mirror(_HUMANOID, pairs=_HUMANOID_PAIRS, flipped=_HUMANOID_FLIPPED),
 )
 
 HUMANOID_STANDUP = Body(
     gym_id="HumanoidStandup-v5",
-    spec=sensing("humanoid-standup", _senses(_HUMANOID_JOINTS), _HUMANOID_ACTUATORS, bound=0.4),
+    spec=_STANDUP,
     timestep=0.003,
     frame_skip=5,
     observe=coordinates(unseen=2),
@@ -138,4 +159,5 @@ HUMANOID_STANDUP = Body(
     readings={"height": _HEIGHT},
     derived=(CONTACT_FORCES,),
     gym_kwargs=_WITHOUT_BULK,
+    mirror=mirror(_STANDUP, pairs=_HUMANOID_PAIRS, flipped=_HUMANOID_FLIPPED),
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gato.skills.bodies.body import Body, Reading, State, coordinate, coordinates, jointed, noisy_start, speed
+from gato.skills.bodies.mirror import mirror
 
 
 def _readings(height_offset: float = 0.0) -> Mapping[str, Reading]:
@@ -28,6 +29,13 @@ def _walker_is_healthy(state: State) -> np.ndarray:
     height_B, angle_B = state.qpos_BQ[:, 1], state.qpos_BQ[:, 2]
     return (height_B > 0.8) & (height_B < 2.0) & (angle_B > -1.0) & (angle_B < 1.0)
 
+
+_WALKER = jointed(
+    "walker2d",
+    "rootx rootz rooty thigh_joint leg_joint foot_joint thigh_left_joint leg_left_joint foot_left_joint",
+    "thigh_joint leg_joint foot_joint thigh_left_joint leg_left_joint foot_left_joint",
+)
+_SWIMMER = jointed("swimmer", "slider1 slider2 free_body_rot motor1_rot motor2_rot", "motor1_rot motor2_rot", unseen=2)
 
 HALF_CHEETAH = Body(
     gym_id="HalfCheetah-v5",
@@ -56,25 +64,27 @@ HOPPER = Body(
 
 WALKER2D = Body(
     gym_id="Walker2d-v5",
-    spec=jointed(
-        "walker2d",
-        "rootx rootz rooty thigh_joint leg_joint foot_joint thigh_left_joint leg_left_joint foot_left_joint",
-        "thigh_joint leg_joint foot_joint thigh_left_joint leg_left_joint foot_left_joint",
-    ),
+    spec=_WALKER,
     timestep=0.002,
     frame_skip=4,
     observe=coordinates(velocity_limit=10.0),
     start=noisy_start(5e-3),
     readings=_readings(),
     is_healthy=_walker_is_healthy,
+    mirror=mirror(
+        _WALKER,
+        pairs="thigh_joint thigh_left_joint, leg_joint leg_left_joint, foot_joint foot_left_joint",
+        flipped="",
+    ),
 )
 
 SWIMMER = Body(
     gym_id="Swimmer-v5",
-    spec=jointed("swimmer", "slider1 slider2 free_body_rot motor1_rot motor2_rot", "motor1_rot motor2_rot", unseen=2),
+    spec=_SWIMMER,
     timestep=0.01,
     frame_skip=4,
     observe=coordinates(unseen=2),
     start=noisy_start(0.1),
     readings={"track_speed": speed(), "heading": coordinate("rad", 2)},
+    mirror=mirror(_SWIMMER, flipped="slider2 free_body_rot motor1_rot motor2_rot"),
 )

@@ -1,0 +1,49 @@
+"""The algorithms of `gato expert train`: ours, and those of Stable-Baselines3, behind one call and one run folder.
+
+In: a skill id, an algorithm, what it takes. Out: the run folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from gato.experts import sb3_train, train
+from gato.experts.logs import LoggerName
+from gato.experts.ppo import PPOConfig
+from gato.specs import near_match
+
+OWN = "ppo"
+ALGORITHMS = (OWN, *sb3_train.SETTINGS)
+
+
+def train_by(
+    algorithm: str,
+    skill_id: str,
+    *,
+    steps: int,
+    seed: int,
+    out: str | Path,
+    config: PPOConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    logger: LoggerName = "csv",
+) -> Path:
+    """Train an expert; `config` and `resume` are PPO's alone, and refused elsewhere. Returns `out`."""
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f'algorithm "{algorithm}"; {near_match(algorithm, ALGORITHMS)}')
+    if algorithm == OWN:
+        return train.train_expert(
+            skill_id, steps=steps, seed=seed, out=out, config=config, resume=resume, overwrite=overwrite, logger=logger
+        )
+    if config is not None:
+        told = [one.name for one in fields(config) if getattr(config, one.name) != getattr(PPOConfig(), one.name)]
+        flags = ", ".join("--" + name.replace("_", "-") for name in told) or "its defaults, spelt out"
+        raise ValueError(f"settings of ppo ({flags}) mean nothing to {algorithm}; leave them out")
+    if resume:
+        raise ValueError(
+            f"--resume is for ppo: {algorithm} keeps its state as pickles, which Gato does not write; pass --overwrite"
+        )
+    return sb3_train.train_by_sb3(
+        skill_id, algorithm=algorithm, steps=steps, seed=seed, out=out, overwrite=overwrite, logger=logger
+    )
