@@ -96,7 +96,6 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
         raise ValueError(
             f"no expert of {recording.env} comes with Gato; pass --expert random, a policy folder or module.py:factory"
         )
-    experts, inputs = [], {}
     experts: list[Expert] = []
     inputs: dict[str, dict[str, str]] = {}
     for number, name in enumerate(recording.experts, start=1):
