@@ -121,7 +121,7 @@ def expert_train(
 def expert_eval(
     skill: str, *, episodes: int = 50, seed: int = 0, expert: str = "shipped", normalizer: str = ""
 ) -> dict[str, Any]:
-    """Measure experts: return, success and length, without exploration.
+    """Measure experts: return, success and length without exploration; sampled: with that of their training.
 
     Example:
         gato expert eval all --episodes 50 --seed 0 --json
@@ -144,7 +144,9 @@ def record(
     episodes: int = 10,
     seed: int = 0,
     noise: tuple[float, ...] = (0.0,),
-    expert: str = "shipped",
+    expert: tuple[str, ...] = ("shipped",),
+    sample: bool = False,
+    reference: str = "",
     switch: tuple[str, ...] = (),
     changes: tuple[int, ...] = (1, 3),
     student: str = "",
@@ -163,7 +165,10 @@ def record(
         episodes: Episodes to record.
         seed: Episode i starts from seed * 100003 + i.
         noise: Standard deviations of the noise on actions, one after the other over the episodes.
-        expert: shipped, random, zero, a policy folder ({skill} in it is filled in), sb3:AGENT, or module.py:factory.
+        expert: shipped, random, zero, a policy folder ({skill} in it is filled in), sb3:AGENT, or module.py:factory;
+            several take turns, an episode each.
+        sample: Draw actions from the policy's own distribution, the exploration of its training.
+        reference: Expert whose score is the reference of the dataset, instead of the one that acts.
         switch: Skills of the body between which every episode changes.
         changes: Fewest and most changes an episode.
         student: Model folder that acts while the experts say what it should have done (DAgger).
@@ -172,23 +177,22 @@ def record(
         resume: Go on with a recording that was interrupted.
         overwrite: Replace the dataset.
     """
-    from gato.record import Recording, record_recipe, record_skill
+    from gato.record import record_target
 
-    if len(changes) != 2:
-        raise ValueError(f"--changes got {list(changes)}; two numbers are needed, fewest and most")
-    both = (changes[0], changes[1])
-    if target.endswith((".yaml", ".yml")):
-        told = Recording("recipe-v0", episodes, seed, noise, "shipped", dataset_id, switch, both, student)
-        if told != Recording("recipe-v0") or normalizer or expert.startswith("sb3:"):
-            raise ValueError(
-                f"{target} states episodes, noise, ids and agents itself; leave out those flags or edit it"
-            )
-        experts = None if expert == "shipped" else Path(expert)
-        made = record_recipe(target, resume=resume, overwrite=overwrite, experts=experts)
-    else:
-        recording = Recording(target, episodes, seed, noise, expert, dataset_id, switch, both, student, normalizer)
-        made = (record_skill(recording, resume=resume, overwrite=overwrite),)
-    return [_dataset_row(dataset_id) for dataset_id in made]
+    settings = {
+        "episodes": episodes,
+        "seed": seed,
+        "noise": noise,
+        "expert": expert,
+        "sample": sample,
+        "reference": reference,
+        "switch": switch,
+        "changes": changes,
+        "student": student,
+        "normalizer": normalizer,
+        "dataset_id": dataset_id,
+    }
+    return [_dataset_row(made) for made in record_target(target, settings, resume=resume, overwrite=overwrite)]
 
 
 def _dataset_row(dataset_id: str) -> dict[str, Any]:

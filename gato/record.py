@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from gato.recording.recipe import Recording, find_recipe, load_recipe
 from gato.runs import minari_root, read_json, write_json
 from gato.skills.stepper import Stepper, make_stepper
 
-__all__ = ["Recording", "find_recipe", "load_recipe", "record_recipe", "record_skill"]
+__all__ = ["Recording", "find_recipe", "load_recipe", "record_recipe", "record_skill", "record_target"]
 
 log = logging.getLogger("gato")
 
@@ -35,6 +35,27 @@ BLOCK_EPISODES = 64
 """Episodes stepped together, and kept together when a recording is interrupted."""
 MOST_STEPS = 1_000_000
 """Longest episode that is recorded; an environment without a limit is refused."""
+
+
+def record_target(
+    target: str, settings: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False
+) -> tuple[str, ...]:
+    """Record a recipe (RECIPE.yaml), or one `Recording` of these settings; the ids of the datasets.
+
+    Of the settings a recipe leaves only the experts open. ValueError where others were given, too.
+    """
+    if not target.endswith((".yaml", ".yml")):
+        return (record_skill(Recording(target, **settings), resume=resume, overwrite=overwrite),)
+    given = {key: value for key, value in settings.items() if value != getattr(Recording("recipe-v0"), key)}
+    experts = given.pop("expert", "shipped")
+    experts = experts if isinstance(experts, str) else " ".join(experts)
+    if given or "sb3:" in experts:
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in given) or "--expert"
+        raise ValueError(
+            f"{target} states episodes, seeds, noise, ids and agents itself; leave out those flags ({flags}) or edit it"
+        )
+    folder = None if experts == "shipped" else Path(experts)
+    return record_recipe(target, resume=resume, overwrite=overwrite, experts=folder)
 
 
 def record_recipe(
@@ -115,6 +136,7 @@ def _record_blocks(
                 noise=recording.noise,
                 num_skills=len(recording.skills),
                 changes=recording.changes,
+                num_turns=crew.num_turns,
             )
             path = staging / f"block-{first:07}.npz"
             if Block.load(path, plan) is None:

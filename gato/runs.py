@@ -3,7 +3,8 @@
 In: an output folder and what made it. Out: a folder that says where it came from and can be walked back to its inputs.
 
 A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`, `logs/`,
-`checkpoints/`, `lightning_logs/`, `wandb/`, `*.log` and hidden files hold times and are not. Put what varies there.
+`checkpoints/`, `lightning_logs/`, `wandb/`, `curve.csv`, `*.log` and hidden files hold times and are not, nor is
+`history/`, what an expert was on its way. Put what varies there.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from typing import Any, Literal
 
 PROVENANCE = "provenance.json"
 MARKER = ".gato-run"
+CURVE, HISTORY = "curve.csv", "history"
+"""Beside a shipped expert: figures of its training, and policies on the way. The expert is the same without them."""
 NOT_CONTENT = {PROVENANCE, "report.html", "logs", "checkpoints", "lightning_logs", "wandb", "__pycache__"}
+NOT_CONTENT |= {CURVE, HISTORY}
 PACKAGES = ("torch", "lightning", "gymnasium", "mujoco", "minari", "numpy", "tokenizers", "transformers", "safetensors")
 TIMED, TIMINGS = "results.json", {"steps_per_second"}
 """A file of results, and its keys that differ from run to run: not content."""

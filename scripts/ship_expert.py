@@ -1,16 +1,16 @@
 """Measure trained experts and put them into the package: python scripts/ship_expert.py RUN ...
 
 In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy.
-Out: gato/experts/shipped/<body>/<skill>/, its provenance with the score.
+Out: gato/experts/shipped/<body>/<skill>/, its learning curve, its provenance with the score. A history beside it stays.
 """
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from gato.experts.logs import ship_curve
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
 from gato.runs import PROVENANCE, content_hash, find_artifact, read_provenance, write_json
@@ -39,8 +39,8 @@ def ship(run: Path) -> dict[str, object]:
         **measured,
         "random": random.return_.mean,
     }
-    shutil.rmtree(SHIPPED / policy.skill, ignore_errors=True)
     folder = policy.save(SHIPPED / policy.skill)
+    ship_curve(home, folder)
     said = {"inputs": remembered(record["inputs"], home, set()), "content_hash": content_hash(folder), "result": result}
     write_json(folder / PROVENANCE, {**record, **said})
     return result

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,18 @@ def test_ctrl_c_keeps_the_checkpoint(tmp_path, monkeypatch):
     train_expert(SKILL, steps=2000, seed=0, out=tmp_path / "a", config=TINY, resume=True)
     train_expert(SKILL, steps=2000, seed=0, out=tmp_path / "b", config=TINY)
     assert content_hash(tmp_path / "a" / "last") == content_hash(tmp_path / "b" / "last")
+
+
+def test_the_policy_of_every_evaluation_is_kept_and_is_no_content_of_the_run(tmp_path):
+    run = train_expert(SKILL, steps=2000, seed=0, out=tmp_path / "a", config=TINY)
+    kept = sorted(folder.name for folder in (run / "history").iterdir())
+    rows = list(csv.DictReader((run / "logs" / "progress.csv").open()))
+    assert kept == [f"{int(row['step']):08}" for row in rows if row["evaluation"]]
+    assert len({content_hash(run / "history" / name) for name in kept}) == len(kept) > 1
+    assert content_hash(run / "history" / kept[-1]) == content_hash(run / "last")
+    before = content_hash(run)
+    shutil.rmtree(run / "history")
+    assert content_hash(run) == before
 
 
 def test_init_from_begins_with_the_weights_of_the_other_expert(tmp_path):

@@ -1,4 +1,7 @@
-"""Where the figures of a training run go: a CSV always; TensorBoard or W&B too when asked, imported only then."""
+"""Where the figures of a training run go: a CSV always; TensorBoard or W&B too when asked, imported only then.
+
+A shipped expert keeps a thin copy of the CSV, its learning curve.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import uuid
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from gato.runs import write_atomic
+import numpy as np
+
+from gato.runs import CURVE, write_atomic
 
 LoggerName = Literal["csv", "tensorboard", "wandb"]
 COLUMNS = (
@@ -16,6 +21,11 @@ COLUMNS = (
     "policy_loss", "value_loss", "divergence", "clipped", "std",
 )  # fmt: skip
 """`return`, `length`: the newest 100 training episodes, with noise. `evaluation`, `success`: without."""
+
+CURVE_COLUMNS = {"step": "steps", "return": "return", "evaluation": "evaluation", "seconds": "seconds"}
+"""Of `progress.csv`, and what they are called in a learning curve."""
+CURVE_ROWS = 100
+"""Of a learning curve, at most: a picture shows no more."""
 
 
 class Writer(Protocol):
@@ -48,6 +58,36 @@ class CsvWriter:
 
     def close(self) -> None:
         self.file.close()
+
+
+def ship_curve(run: Path, folder: Path) -> None:
+    """Put the learning curve of a training run beside its policy in `folder`; without figures there is none.
+
+    All evaluations are kept, and of the other rows so many that it stays short.
+    """
+    (folder / CURVE).unlink(missing_ok=True)
+    progress = run / "logs" / "progress.csv"
+    if not progress.is_file():
+        return
+    with progress.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    evaluated = [number for number, row in enumerate(rows) if row["evaluation"]]
+    spread = np.linspace(0, len(rows) - 1, max(CURVE_ROWS - len(evaluated), 2)).round().astype(int)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(CURVE_COLUMNS.values())
+    writer.writerows([rows[number][key] for key in CURVE_COLUMNS] for number in sorted({*evaluated, *spread.tolist()}))
+    write_atomic(folder / CURVE, text.getvalue().encode())
+
+
+def read_curve(folder: Path) -> dict[str, list[float]]:
+    """Column -> values (NaN where a row has none) of the learning curve beside a policy; empty where there is none."""
+    path = folder / CURVE
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name] or "nan") for row in rows] for name in CURVE_COLUMNS.values()}
 
 
 class TensorBoardWriter:

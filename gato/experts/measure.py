@@ -1,33 +1,66 @@
-"""Experts measured, one skill or all: what `gato expert eval` shows.
+"""What experts score, and with the exploration of their training.
 
-In: a skill id or "all", an expert's name. Out: a table that is JSON.
+In: skill ids, whose experts, how many episodes. Out: plain values, as `gato expert eval` prints them.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gato.experts.adapters import load_expert
+from gato.experts.policy import Policy
 from gato.experts.shipped import has_shipped_expert
-from gato.skills.evaluate import evaluate
+from gato.skills.evaluate import Actor, evaluate
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import SKILLS, get_skill
 
+SAMPLE_STREAM = 3
+"""Beside an evaluation's seed: what its own generator is for."""
 
-def measure_experts(skill: str, *, episodes: int, seed: int, expert: str, normalizer: str = "") -> dict[str, Any]:
-    """Returns, success and length without exploration; of all skills, those without a shipped expert are named."""
-    chosen = [get_skill(skill)] if skill != "all" else list(SKILLS.values())
-    without = [one.id for one in chosen if skill == "all" and expert == "shipped" and not has_shipped_expert(one.id)]
-    tasks: dict[str, Any] = {}
-    for one in chosen:
-        if one.id in without:
-            continue
-        actor = load_expert(one.id if expert == "shipped" else expert, find_env_spec(one.id), normalizer)
-        result = evaluate(actor, one.id, episodes=episodes, seed=seed)
-        tasks[one.id] = {
-            "standard": one.is_standard,
-            "return": result.return_.json(),
-            "success": result.success,
-            "length": result.length,
-        }
+
+class Exploring:
+    """A policy that acts as it did in training: every row draws in every call, so equal seeds give equal actions."""
+
+    def __init__(self, policy: Policy, seed: int) -> None:
+        self.policy, self.rng = policy, np.random.default_rng([seed, SAMPLE_STREAM])
+
+    def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
+        """Actions (B, A) drawn from the policy's Gaussian."""
+        return self.policy.sample(observations_BO, self.rng)
+
+
+def has_exploration(actor: Actor) -> bool:
+    """Whether it has a Gaussian of its own to draw from; SAC's depends on what is observed, and is not kept."""
+    return isinstance(actor, Policy) and bool(np.isfinite(actor.log_std_A).all())
+
+
+def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int, normalizer: str = "") -> dict[str, Any]:
+    """Return, success and length of the expert `text` names; sampled ones too where it has a distribution."""
+    actor = load_expert(text, find_env_spec(skill_id), normalizer)
+    result = evaluate(actor, skill_id, episodes=episodes, seed=seed)
+    figures: dict[str, Any] = {
+        "standard": get_skill(skill_id).is_standard,
+        "return": result.return_.json(),
+        "success": result.success,
+        "length": result.length,
+    }
+    if isinstance(actor, Policy) and has_exploration(actor):
+        sampled = evaluate(Exploring(actor, seed), skill_id, episodes=episodes, seed=seed)
+        figures |= {"sampled_return": sampled.return_.json(), "sampled_success": sampled.success}
+    return figures
+
+
+def measure_experts(skill: str, *, expert: str, episodes: int, seed: int, normalizer: str = "") -> dict[str, Any]:
+    """The figures of a skill's expert, or of all skills (`all`): those without a shipped expert are only named."""
+    chosen = [get_skill(skill).id] if skill != "all" else list(SKILLS)
+    without = [one for one in chosen if skill == "all" and expert == "shipped" and not has_shipped_expert(one)]
+    tasks = {
+        one: measure_expert(
+            one if expert == "shipped" else expert, one, episodes=episodes, seed=seed, normalizer=normalizer
+        )
+        for one in chosen
+        if one not in without
+    }
     return {"expert": expert, "episodes": episodes, "seed": seed, "tasks": tasks, "no_expert_yet": without}

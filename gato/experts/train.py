@@ -1,7 +1,7 @@
 """Training an expert: collect with the previous weights while learning from the last rollout; log, evaluate, save.
 
-In: a skill id, a PPOConfig. Out: a folder with `best/` and `last/` (Policy folders), `logs/progress.csv`,
-`checkpoints/state.safetensors` (for --resume) and provenance.
+In: a skill id, a PPOConfig. Out: a folder with `best/` and `last/` (Policy folders), `history/<steps>/` (the policy of
+each evaluation), `logs/progress.csv`, `checkpoints/state.safetensors` (for --resume) and provenance.
 
 Two threads, one hand-shake an iteration: a worker collects rollout i+1 with the weights from before update i, while
 the caller's thread does update i. Physics and torch release the GIL, so both cores are busy, and since nothing
@@ -273,7 +273,7 @@ def _figures(run: _Run, figures: UpdateFigures) -> dict[str, float]:
 
 
 def _evaluate(run: _Run) -> dict[str, float]:
-    """Deterministic episodes; the best policy so far is kept. With start states, half of the episodes begin there."""
+    """Deterministic episodes; the policy is kept, and the best. With start states, half of the episodes begin there."""
     policy, seed = run.policy(), EVALUATION_SEED + run.seed
     result = evaluate(policy, run.skill_id, episodes=EVALUATION_EPISODES, seed=seed)
     score, starts = result.return_.mean, run.collector.starts
@@ -284,6 +284,7 @@ def _evaluate(run: _Run) -> dict[str, float]:
     if score > run.best:
         run.best = score
         policy.save(run.folder / "best")
+    policy.save(run.folder / "history" / f"{run.steps_done:08}")
     return {"evaluation": score, "success": result.success}
 
 

@@ -35,18 +35,32 @@ class Plan:
     """Standard deviation for each episode."""
     prompt_ids_TB: np.ndarray
     """Which skill holds at each step."""
+    actor_ids_TB: np.ndarray
+    """Which of the actors is asked: the one of the skill, or the one whose turn it is."""
 
 
 def plan_block(
-    indices: range, max_steps: int, *, seed: int, noise: Sequence[float], num_skills: int, changes: tuple[int, int]
+    indices: range,
+    max_steps: int,
+    *,
+    seed: int,
+    noise: Sequence[float],
+    num_skills: int,
+    changes: tuple[int, int],
+    num_turns: int = 1,
 ) -> Plan:
-    """The plan of the episodes `indices` of a dataset: noise levels in turn, skills changing at random steps."""
+    """The plan of the episodes `indices` of a dataset: noise levels in turn, skills changing at random steps.
+
+    `num_turns`: actors of the one skill that take turns, an episode each.
+    """
     seeds = tuple(seed * SEED_STRIDE + index for index in indices)
     prompt_ids_TB = np.zeros((max_steps, len(indices)), np.int64)
     if num_skills > 1:
         for column, episode_seed in enumerate(seeds):
             prompt_ids_TB[:, column] = _switching(max_steps, num_skills, changes, episode_seed)
-    return Plan(indices.start, seeds, tuple(noise[index % len(noise)] for index in indices), prompt_ids_TB)
+    turns_TB = np.tile([index % num_turns for index in indices], (max_steps, 1))
+    levels = tuple(noise[index % len(noise)] for index in indices)
+    return Plan(indices.start, seeds, levels, prompt_ids_TB, prompt_ids_TB if num_skills > 1 else turns_TB)
 
 
 def _switching(max_steps: int, num_skills: int, changes: tuple[int, int], seed: int) -> np.ndarray:
@@ -136,7 +150,7 @@ class Block:
 def record_block(
     stepper: Stepper, actors: Sequence[Actor], skills: Sequence[str], plan: Plan, student: ToldActor | None = None
 ) -> Block:
-    """Record the planned episodes; `actors` and `skills` by prompt_id (no skills: an environment of somebody else).
+    """Record the planned episodes; `skills` by prompt_id (none: an environment of somebody else), `actors` by actor_id.
 
     With a `student` its actions are executed, and those of the actors are what it should have done.
     """
@@ -151,10 +165,9 @@ def record_block(
     everyone = [*actors, *([] if student is None else [student])]
     _begin(everyone, active, stepper.num_envs)
     for step in range(max_steps):
-        prompt_id_B = plan.prompt_ids_TB[step]
         if skills:
             _select_skills(stepper, skills, plan, step, active, student)
-        given_BA = _act(actors, observation_BO, prompt_id_B)[active]
+        given_BA = _act(actors, observation_BO, plan.actor_ids_TB[step])[active]
         intended_BA = np.clip(given_BA, low_A, high_A)
         block.clipped += int((given_BA != intended_BA).sum())
         executed_BA = intended_BA if student is None else student(observation_BO)[active]
@@ -213,12 +226,12 @@ def _empty_block(plan: Plan, first_BO: np.ndarray, stepper: Stepper) -> Block:
     )
 
 
-def _act(actors: Sequence[Actor], observation_BO: np.ndarray, prompt_id_B: np.ndarray) -> np.ndarray:
-    """Each row's action by the actor of its skill. Every actor sees every row, since it may hold state."""
+def _act(actors: Sequence[Actor], observation_BO: np.ndarray, actor_id_B: np.ndarray) -> np.ndarray:
+    """Each row's action by its actor. Every actor sees every row, since it may hold state."""
     actions = [np.asarray(actor(observation_BO), np.float32) for actor in actors]
     if len(actions) == 1:
         return actions[0]
-    return np.stack(actions)[prompt_id_B, np.arange(len(prompt_id_B))]
+    return np.stack(actions)[actor_id_B, np.arange(len(actor_id_B))]
 
 
 def _select_skills(

@@ -1,4 +1,4 @@
-"""Who acts in a recording: one actor a skill, and the hashes that say which experts they were.
+"""Who acts in a recording: one actor a skill, or several in turn, and the hashes that say which experts they were.
 
 In: a `Recording` and its stepper. Out: a `Crew`.
 """
@@ -6,22 +6,29 @@ In: a `Recording` and its stepper. Out: a `Crew`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from gato.experts.adapters import open_expert
+from gato.experts.adapters import Expert, open_expert
+from gato.experts.policy import Policy
 from gato.experts.scores import RecordedScore, refuse_weak
+from gato.experts.shipped import SHIPPED
 from gato.model.gato import Gato
-from gato.recording.blocks import Plan
+from gato.recording.blocks import Plan, ToldActor
 from gato.recording.recipe import Recording
+from gato.recording.sampled import Sampled, as_policies
 from gato.recording.student import Student, load_student
 from gato.runs import as_input, content_hash
 from gato.skills.evaluate import Actor, random_actor, zero_actor
 from gato.skills.stepper import Stepper, find_env_spec
 
+EXPERT = "expert"
+"""How the names of the experts begin among the inputs."""
+
 
 @dataclass(frozen=True)
 class Crew:
-    """The actors by prompt_id; none stands for random ones."""
+    """The actors by prompt_id, or in turn; none stands for random ones."""
 
     stepper: Stepper
     num_skills: int
@@ -32,26 +39,49 @@ class Crew:
     """Acts in the experts' place."""
     recorded: tuple[RecordedScore | None, ...] = ()
     """How well each expert is said to act."""
+    sampled: tuple[Policy, ...] = ()
+    """The experts, where it is their exploration that acts in their place."""
+    reference: Actor | None = None
+    """Whose score is the reference, where it is not the experts'."""
 
     @property
     def hashes(self) -> dict[str, str]:
         """Name -> hash of the expert."""
         return {name: entry["hash"] for name, entry in self.inputs.items()}
 
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """Name of each expert that takes turns with others: its id where it comes with Gato, else its hash."""
+        told = [entry.get("id", entry["hash"]) for name, entry in self.inputs.items() if name.startswith(EXPERT)]
+        return tuple(told) if self.num_turns > 1 else ()
+
+    @property
+    def num_turns(self) -> int:
+        """Experts of one skill that take turns."""
+        return len(self.experts) if self.num_skills == 1 and self.experts else 1
+
     def actors(self, seed: int) -> tuple[Actor, ...]:
         """For one block of episodes: random ones are made anew, so that no block hangs on those before it."""
         return self.experts or (random_actor(self.stepper.spec, seed),) * self.num_skills
 
-    def student(self, plan: Plan, skills: Sequence[str]) -> Student | None:
+    def referee(self) -> Crew:
+        """Who earns the reference score."""
+        return self if self.reference is None else replace(self, experts=(self.reference,))
+
+    def student(self, plan: Plan, skills: Sequence[str]) -> ToldActor | None:
         """For one block of episodes: who acts in the experts' place, if anyone does."""
+        if self.sampled:
+            return Sampled(self.sampled, plan)
         return Student(self.model, self.stepper.spec.name, skills, plan) if self.model else None
 
     def refuse_weak(self, skills: Sequence[str], seed: int) -> None:
         """ValueError if an expert falls far short of its recorded score."""
         for number, (actor, recorded) in enumerate(zip(self.experts, self.recorded, strict=False)):
             if recorded is not None:
-                env_spec = find_env_spec(skills[number]) if skills else self.stepper.env_spec
-                name = skills[number] if skills else env_spec.id
+                # Experts that take turns are all of the one skill.
+                skill = skills[number % len(skills)] if skills else ""
+                env_spec = find_env_spec(skill) if skill else self.stepper.env_spec
+                name = skill or env_spec.id
                 refuse_weak(actor, env_spec, recorded, name=f"the expert of {name}", seed=seed)
 
 
@@ -66,20 +96,34 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
         raise ValueError(
             f"no expert of {recording.env} comes with Gato; pass --expert random, a policy folder or module.py:factory"
         )
-    experts, inputs = [], {}
-    for skill in recording.skills or ("",):
-        text, normalizer = (one.replace("{skill}", skill) for one in (recording.expert, recording.normalizer))
-        is_shipped = recording.expert == "shipped"
-        env_spec = find_env_spec(skill) if skill else stepper.env_spec
-        expert = open_expert(skill if is_shipped else text, env_spec, normalizer)
-        experts.append(expert)
-        where = {"id": f"shipped:{skill}"} if is_shipped else {"path": str(expert.place)}
-        inputs[f"expert {skill}".strip()] = {**where, "hash": content_hash(expert.place)}
-        if expert.normaliser is not None:
-            inputs[f"normalizer {skill}".strip()] = as_input(expert.normaliser)
+    experts: list[Expert] = []
+    inputs: dict[str, dict[str, str]] = {}
+    for number, name in enumerate(recording.experts, start=1):
+        turn = f" {number}" if len(recording.experts) > 1 else ""
+        for skill in recording.skills or ("",):
+            expert, entry = _open(name, skill, stepper, recording.normalizer)
+            experts.append(expert)
+            inputs[f"{EXPERT} {skill}{turn}".strip()] = entry
+            if expert.normaliser is not None:
+                inputs[f"normalizer {skill}{turn}".strip()] = as_input(expert.normaliser)
+    actors, recorded = tuple(one.actor for one in experts), tuple(one.recorded for one in experts)
+    sampled = as_policies(actors, recording.experts) if recording.sample else ()
+    reference = None
+    if recording.reference:
+        expert, inputs["reference"] = _open(recording.reference, recording.skills[0], stepper)
+        reference = expert.actor
     model = None
     if recording.student:
         model = load_student(recording.student, stepper)
         inputs["student"] = as_input(recording.student)
-    actors, recorded = tuple(one.actor for one in experts), tuple(one.recorded for one in experts)
-    return Crew(stepper, num_skills, actors, inputs, model, recorded)
+    return Crew(stepper, num_skills, actors, inputs, model, recorded, sampled, reference)
+
+
+def _open(name: str, skill: str, stepper: Stepper, normalizer: str = "") -> tuple[Expert, dict[str, str]]:
+    """An expert of a skill ("": of the stepper's environment), and how provenance names it."""
+    text = skill if name == "shipped" else name.replace("{skill}", skill)
+    env_spec = find_env_spec(skill) if skill else stepper.env_spec
+    expert = open_expert(text, env_spec, normalizer.replace("{skill}", skill))
+    is_shipped = name == "shipped" or (expert.place.is_relative_to(SHIPPED) and not Path(text).exists())
+    where = {"id": f"shipped:{text}"} if is_shipped else {"path": str(expert.place)}
+    return expert, {**where, "hash": content_hash(expert.place)}

@@ -24,7 +24,7 @@ from minari.namespace import create_namespace, list_local_namespaces
 from gato.data.check import episode_problems
 from gato.data.minari_io import FORMAT, Dataset, to_buffer
 from gato.recording.blocks import Block, Plan, plan_block, record_block
-from gato.recording.crew import Crew
+from gato.recording.crew import EXPERT, Crew
 from gato.recording.recipe import Recording
 from gato.runs import minari_root, write_provenance
 from gato.skills.table import get_skill
@@ -42,6 +42,8 @@ HDF5_OVERHEAD = 1.5
 def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
     """What identifies a recording, as it comes back from JSON; an expert counts by its content, not by its path."""
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recording).items()}
+    # Unset they say nothing, and datasets from before there were such settings stay what they are.
+    settings = {key: value for key, value in settings.items() if value or key not in ("sample", "reference")}
     # Its hash is among the experts'.
     del settings["normalizer"]
     if crew.inputs:
@@ -62,7 +64,7 @@ def assemble(recording: Recording, crew: Crew, blocks: Iterable[tuple[Plan, Path
     storage = MinariStorage.new(
         data, view.observation_space, view.action_space, view.env_spec, data_format="hdf5", jpeg_encoding=False
     )
-    writer = _Writer(recording, view, storage, folder)
+    writer = _Writer(recording, crew, view, storage, folder)
     with ThreadPoolExecutor(1) as pool:
         writing: Future[None] | None = None
         for plan, path in blocks:
@@ -74,7 +76,7 @@ def assemble(recording: Recording, crew: Crew, blocks: Iterable[tuple[Plan, Path
         random = _returns(recording, replace(crew, experts=())) if has_reference else []
         if writing is not None:
             writing.result()
-    reference = _reference(random, writer.noiseless or _returns(recording, crew)) if has_reference else {}
+    reference = _reference(random, writer.noiseless or _returns(recording, crew.referee())) if has_reference else {}
     if writer.clipped:
         log.warning("%s: %d numbers of the expert's actions lay outside the box; clipped", recording.id, writer.clipped)
     storage.update_metadata(_metadata(recording, crew, view, reference))
@@ -92,11 +94,12 @@ class _Writer:
     """Puts blocks into the dataset, one after the other."""
 
     recording: Recording
+    crew: Crew
     view: Dataset
     storage: MinariStorage
     folder: Path
     noiseless: list[float] = field(default_factory=list)
-    """Returns of the episodes that the expert acted without noise."""
+    """Returns of the episodes in which the expert of the reference acted without noise."""
     clipped: int = 0
     size: int = 0
     """Bytes of the blocks so far."""
@@ -113,9 +116,14 @@ class _Writer:
         _validate(episodes, view, plan)
         self.storage.update_episodes([to_buffer(one, view.observation_space, view.action_space) for one in episodes])
         ids, facts = range(plan.first, plan.first + len(episodes)), EpisodeMetadataCallback()
-        self.storage.update_episode_metadata([facts({"rewards": one.rewards}) for one in episodes], ids)
-        levels = zip(episodes, plan.noise, strict=True)
-        self.noiseless += [float(one.rewards.sum()) for one, level in levels if not (level or self.recording.student)]
+        told = [facts({"rewards": one.rewards}) for one in episodes]
+        if turns := self.crew.turns:
+            told = [one | {"expert": turns[turn]} for one, turn in zip(told, plan.actor_ids_TB[0], strict=True)]
+        self.storage.update_episode_metadata(told, ids)
+        recording = self.recording
+        if not (recording.student or recording.sample or recording.reference):
+            levels = zip(episodes, plan.noise, strict=True)
+            self.noiseless += [float(one.rewards.sum()) for one, level in levels if not level]
 
 
 def publish(folder: Path, target: Path) -> None:
@@ -142,14 +150,16 @@ def _reserve(folder: Path, *, begin: int, size: int) -> None:
 
 def _metadata(recording: Recording, crew: Crew, view: Dataset, reference: dict[str, float]) -> dict[str, Any]:
     by = {"shipped": "the experts that come with Gato", "random": "random actions", "zero": "no action at all"}
+    turns, kind = len(recording.experts), "sampled from " if recording.sample else ""
+    actor = by.get(recording.experts[0], "an expert of its own") if turns == 1 else f"{turns} policies in turn"
     what = f"switching between {', '.join(recording.switch)}" if recording.switch else recording.env
     facts: dict[str, Any] = {
         "dataset_id": recording.id,
         "minari_version": minari.__version__,
-        "algorithm_name": "PPO" if recording.expert == "shipped" else by.get(recording.expert, "custom expert"),
+        "algorithm_name": "PPO" if _is_shipped(crew) else by.get(recording.experts[0], "custom expert"),
         # One author: Minari writes the set in an order that varies between processes.
         "author": {"Gato"},
-        "description": f"{what}, acted by {by.get(recording.expert, 'an expert of its own')}",
+        "description": f"{what}, acted by {kind}{actor}",
         "requirements": [f"{name}=={metadata.version(name)}" for name in ("gymnasium", "mujoco")],
         "gato_format": FORMAT,
         "skills": list(recording.skills),
@@ -162,6 +172,12 @@ def _metadata(recording: Recording, crew: Crew, view: Dataset, reference: dict[s
         facts["ref_min_score"], facts["ref_max_score"] = reference["random"], reference["expert"]
         facts["num_episodes_average_score"] = reference["expert_episodes"]
     return facts
+
+
+def _is_shipped(crew: Crew) -> bool:
+    """Whether everyone who acts comes with Gato."""
+    experts = [entry for name, entry in crew.inputs.items() if name.startswith(EXPERT)]
+    return bool(experts) and all("id" in entry for entry in experts)
 
 
 def _reference(random: list[float], expert: list[float]) -> dict[str, float]:
@@ -178,6 +194,7 @@ def _returns(recording: Recording, crew: Crew) -> list[float]:
         noise=(0.0,),
         num_skills=1,
         changes=(1, 1),
+        num_turns=crew.num_turns,
     )
     block = record_block(crew.stepper, crew.actors(plan.seeds[0]), recording.skills, plan)
     return [float(one.rewards.sum()) for one in block.episodes()]
@@ -221,7 +238,9 @@ def _command(recording: Recording) -> str:
         what = f"{recording.env} --switch {' '.join(recording.switch)} --changes {fewest} {most}"
     levels = " ".join(f"{level:g}" for level in recording.noise)
     name = f" --student {recording.student}" if recording.student else ""
+    name += " --sample" if recording.sample else ""
+    name += f" --reference {recording.reference}" if recording.reference else ""
     name += f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
     name += f" --normalizer {recording.normalizer}" if recording.normalizer else ""
     numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"
-    return f"gato record {what} {numbers} --expert {recording.expert}{name}"
+    return f"gato record {what} {numbers} --expert {' '.join(recording.experts)}{name}"

@@ -35,10 +35,12 @@ class Recording:
     """Episode i starts from seed * 100003 + i."""
     noise: tuple[float, ...] = (0.0,)
     """Standard deviations of the noise on actions, in their own unit, one after the other over the episodes."""
-    expert: str = "shipped"
-    """shipped, random, zero, a policy folder (`{skill}` in it is replaced), sb3:PATH.zip, or module.py:factory."""
+    expert: str | tuple[str, ...] = "shipped"
+    """shipped, random, zero, a policy folder (`{skill}` in it is replaced), one that is shipped
+    (`{skill}/history/<steps>`), sb3:PATH.zip, or module.py:factory. Several take turns, one episode each."""
     dataset_id: str = ""
-    """Minari id; by default gato/<body>/<skill>-v0, gato/<body>/switch-v0, or gato/<environment>/<expert>-v0."""
+    """Minari id (`{skill}` in it is replaced); by default gato/<body>/<skill>-v0, gato/<body>/switch-v0, or
+    gato/<environment>/<expert>-v0."""
     switch: tuple[str, ...] = ()
     """Skills of one body between which an episode changes."""
     changes: tuple[int, int] = (1, 3)
@@ -47,11 +49,16 @@ class Recording:
     """Model folder: it acts, and the expert says what it should have done (DAgger)."""
     normalizer: str = ""
     """vecnormalize.pkl of an sb3: expert (`{skill}` in it is replaced)."""
+    sample: bool = False
+    """Actions are drawn from the policy's own distribution (the exploration of its training), as D4RL's are."""
+    reference: str = ""
+    """Whose score the reference of the dataset is, where it is not the expert that acts: as `expert`."""
 
     def __post_init__(self) -> None:
-        problems = [*self._wrong_numbers(), *self._wrong_switch(), *self._wrong_student()]
-        if self.normalizer and not self.expert.startswith(PREFIX):
-            problems.append(f"normalizer is {self.normalizer}, and belongs to an sb3: agent; expert is {self.expert}")
+        if not isinstance(self.expert, str) and len(self.expert) == 1:
+            object.__setattr__(self, "expert", self.expert[0])
+        object.__setattr__(self, "dataset_id", self.dataset_id.replace("{skill}", self.env))
+        problems = [*self._wrong_numbers(), *self._wrong_switch(), *self._wrong_student(), *self._wrong_experts()]
         if problems:
             raise ValueError(f"recording {self.env}: " + "; ".join(problems))
 
@@ -67,13 +74,18 @@ class Recording:
             return f"gato/{self.env}{suffix}-v0"
         words = re.sub(r"-v\d+$", "", self.env.split("/")[-1].split(":")[-1])
         kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", words).lower()
-        actor = self.expert if self.expert in ACTORS else "expert"
+        actor = self.experts[0] if self.experts[0] in ACTORS else "expert"
         return f"gato/{re.sub(r'[^-_a-z0-9]', '-', kebab)}/{actor}-v0"
 
     @property
     def skills(self) -> tuple[str, ...]:
         """Skill ids, index = prompt_id; empty for an environment that is none of ours."""
         return self.switch or ((self.env,) if self.env in SKILLS else ())
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Who acts, in turn."""
+        return (self.expert,) if isinstance(self.expert, str) else self.expert
 
     def _wrong_numbers(self) -> list[str]:
         wrong = []
@@ -105,6 +117,28 @@ class Recording:
         wrong = [] if self.skills else [f"{self.env} is no skill, and a student must be told one; see gato skills"]
         if any(self.noise):
             wrong.append(f"noise is {list(self.noise)}; a student takes none: what it remembers is what it did")
+        return wrong
+
+    def _wrong_experts(self) -> list[str]:
+        wrong = [] if self.experts and all(self.experts) else [f"expert is {self.expert!r}; at least one is needed"]
+        if len(self.experts) > 1:
+            lonely = [one for one in self.experts if one in ("random", "zero")]
+            wrong += (
+                [f"expert is {list(self.experts)}; {lonely} cannot take turns: record it by itself"] if lonely else []
+            )
+            others = [name for name in ("switch", "student") if getattr(self, name)]
+            wrong += [f"{others[0]} needs one expert a skill, not {list(self.experts)} in turn"] if others else []
+        if self.sample:
+            others = [name for name in ("switch", "student") if getattr(self, name)]
+            wrong += [f"sample does not go with {others[0]}; leave out one of them"] if others else []
+            if any(self.noise):
+                wrong.append(f"noise is {list(self.noise)}; with sample it is the policy's own: leave it out")
+            if set(self.experts) & {"random", "zero"}:
+                wrong.append(f"sample needs a policy, which {list(self.experts)} is not")
+        if self.normalizer and not all(one.startswith(PREFIX) for one in self.experts):
+            wrong.append(f"normalizer is {self.normalizer}, and belongs to an sb3: agent; expert is {self.expert}")
+        if self.reference in ("random", "zero") or (self.reference and not self.skills):
+            wrong.append(f"reference is {self.reference!r}; it names an expert of a skill")
         return wrong
 
 
@@ -168,20 +202,27 @@ def _recording(entry: dict[str, Any]) -> Recording:
     }
     if not isinstance(values.get("noise", ()), tuple):
         values["noise"] = (values["noise"],)
+    if isinstance(values.get("expert"), str):
+        values["expert"] = (values["expert"],)
     wanted = {
         "episodes": int,
         "seed": int,
-        "expert": str,
+        "expert": tuple,
         "dataset_id": str,
         "noise": tuple,
         "switch": tuple,
         "changes": tuple,
         "student": str,
         "normalizer": str,
+        "sample": bool,
+        "reference": str,
     }
     for key, value in values.items():
-        if not isinstance(value, wanted[key]) or isinstance(value, bool):
-            raise ValueError(f"{key} is {value!r}; {wanted[key].__name__.replace('tuple', 'list')} is needed")
+        if not isinstance(value, wanted[key]) or isinstance(value, bool) != (wanted[key] is bool):
+            name = wanted[key].__name__.replace("tuple", "list").replace("bool", "true or false")
+            raise ValueError(f"{key} is {value!r}; {name} is needed")
+    if "expert" in values:
+        values["expert"] = tuple(map(str, values["expert"]))
     if "noise" in values:
         values["noise"] = tuple(float(level) for level in values["noise"])
     return Recording(env=str(entry[names[0]]), **values)

@@ -1,7 +1,7 @@
 """Pictures of results: prompt matrix, ablation, learning curves.
 
-In: parts of the JSON of `gato eval`, and columns of metrics.csv. Out: matplotlib figures, as SVG that takes the page's
-own text colour (light and dark), or as PNG on white.
+In: parts of the JSON of `gato eval`, columns of metrics.csv and of experts' curve.csv. Out: matplotlib figures, as SVG
+that takes the page's own text colour (light and dark), or as PNG on white.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,12 @@ def to_svg(figure: Figure, name: str) -> str:
     return re.sub(r'height="[\d.]+pt"', size, re.sub(r'width="[\d.]+pt"', 'width="100%"', text, count=1), count=1)
 
 
-def write_png(figure: Figure, path: str | Path) -> Path:
+def write_png(figure: Figure, path: str | Path, *, dpi: int = 160) -> Path:
     """The figure on white, for a README."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        figure.savefig(target, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+        figure.savefig(target, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     return target
 
 
@@ -178,3 +179,53 @@ def score_curve(updates: Sequence[float], scores: Mapping[str, Sequence[float]],
         axes.grid(alpha=0.2)
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
+
+
+@dataclass(frozen=True)
+class CurvePanel:
+    """The training of one expert."""
+
+    title: str
+    curve: Mapping[str, Sequence[float]]
+    """Columns steps, return, evaluation."""
+    bar: float | None
+    """Return it is to reach."""
+    score: float
+    """Return it was measured with."""
+    note: str
+
+    @property
+    def is_below(self) -> bool:
+        """Whether there is a bar, and the expert does not reach it."""
+        return self.bar is not None and self.score < self.bar
+
+
+def learning_curves(panels: Sequence[CurvePanel], *, columns: int = 4) -> Figure:
+    """Return against steps, one panel an expert; titles of those below their bar stand out."""
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    with matplotlib.rc_context({**STYLE, "font.size": 8}):
+        figure = Figure(figsize=(3.0 * columns, 2.1 * rows), layout="constrained")
+        places = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes, panel in zip(places, panels, strict=False):
+            _draw_curve(axes, panel)
+        for axes in places[len(panels) :]:
+            axes.set_axis_off()
+        figure.supxlabel("million steps")
+        figure.supylabel("return")
+    return figure
+
+
+def _draw_curve(axes: Axes, panel: CurvePanel) -> None:
+    title = f"{panel.title} (below its bar)" if panel.is_below else panel.title
+    axes.set_title(title, color=COLOURS[1] if panel.is_below else INK, fontweight="bold", fontsize=8)
+    steps, evaluation = np.asarray(panel.curve["steps"]) / 1e6, np.asarray(panel.curve["evaluation"])
+    axes.plot(steps, panel.curve["return"], color=ACCENT, alpha=0.4, linewidth=0.8)
+    is_shown = np.isfinite(evaluation)
+    axes.plot(steps[is_shown], evaluation[is_shown], color=ACCENT, linewidth=1.6)
+    if panel.bar is not None:
+        axes.axhline(panel.bar, color=COLOURS[1], linewidth=1, linestyle="--")
+    axes.axhline(panel.score, color=INK, linewidth=0.8, linestyle=":")
+    axes.text(0.97, 0.06, panel.note, transform=axes.transAxes, ha="right", alpha=0.7)
+    axes.margins(y=0.1)
+    axes.grid(alpha=0.2)
