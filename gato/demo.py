@@ -23,7 +23,7 @@ from typing import Any, Literal
 import yaml
 
 from gato.experts.ppo import PPOConfig
-from gato.experts.shipped import find_expert
+from gato.experts.shipped import find_expert, steady
 from gato.experts.train import train_expert
 from gato.model.gato import Gato
 from gato.record import Recording, load_recipe, record_skill
@@ -125,7 +125,7 @@ class Plan:
 
     def expert(self, skill_id: str) -> Path:
         """Where the expert of a skill lies."""
-        return self.experts / skill_id if self.experts else Path(skill_id)
+        return self.experts / skill_id if self.experts else Path(steady(skill_id))
 
     def dataset(self, recording: Recording) -> Path:
         """Where a dataset lies."""
@@ -232,7 +232,7 @@ def expert_settings(skill: str) -> dict[str, Any]:
 
     Start states come from experts of the body's other skills, then; and weights from nothing.
     """
-    settings = read_provenance(find_expert(skill))["config"]
+    settings = read_provenance(find_expert(steady(skill)))["config"]
     config = settings["config"]
     others = [other.id for other in skills_of(get_skill(skill).body) if other.id != skill]
     if not {*config["start_states"]} <= {*SKILLS}:

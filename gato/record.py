@@ -19,7 +19,7 @@ from typing import Any
 from gato.data.minari_io import check_dataset_id, open_dataset
 from gato.progress import Progress
 from gato.recording.blocks import Block, Plan, plan_block, record_block
-from gato.recording.crew import Crew, find_crew
+from gato.recording.crew import NAMED, Crew, find_crew
 from gato.recording.dataset import assemble, made_by, publish
 from gato.recording.recipe import Recording, find_recipe, load_recipe
 from gato.runs import minari_root, read_json, write_json
@@ -65,7 +65,7 @@ def record_recipe(
     recordings = load_recipe(path_or_name)
     if experts is not None:
         folder = str(experts / "{skill}")
-        recordings = tuple(replace(one, expert=folder) if one.expert == "shipped" else one for one in recordings)
+        recordings = tuple(replace(one, expert=folder) if one.expert in NAMED else one for one in recordings)
     if not (resume or overwrite):
         for recording in recordings:
             _refuse_existing(recording)

@@ -18,7 +18,7 @@ from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
 from gato.skills.table import SKILLS, get_skill
 
-EPISODES = 50
+EPISODES = 100
 SEED = 0
 
 

@@ -243,7 +243,7 @@ def test_changes_of_skill_are_planned_from_the_episodes_own_seed() -> None:
 
 def test_the_demo_recipe_covers_its_suite_and_switches_every_body_that_has_two() -> None:
     recordings = load_recipe("demo")
-    assert {one.env for one in recordings if not one.switch} == set(SUITES["demo"])
+    assert {one.env for one in recordings if not one.switch} == set(SUITES["demo"].skills)
     assert {one.env for one in recordings if one.switch} == {"half-cheetah", "hopper", "walker2d"}
     assert all(one.seed >= 1000 for one in recordings), "evaluations start from small seeds"
     assert find_recipe("datasets/demo.yaml").samefile(find_recipe("demo"))

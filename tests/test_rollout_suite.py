@@ -17,6 +17,7 @@ from gato.rollout.suite import (
     Results,
     Task,
     evaluate_suite,
+    expert_name,
     measure_suite,
     prompt_matrix,
     reference,
@@ -134,10 +135,10 @@ def test_statistics_of_another_body_of_that_name_are_refused() -> None:
 
 
 def test_the_references_are_measured_on_the_same_starts() -> None:
-    known = reference(FORWARD.id, QUICK)
+    known = reference(FORWARD.id, QUICK, FORWARD.id)
     assert known.random is not None and known.expert is not None
-    assert known == reference(FORWARD.id, QUICK)
-    assert known != reference(FORWARD.id, Conditions(episodes=2, seed=4, steps=5))
+    assert known == reference(FORWARD.id, QUICK, FORWARD.id)
+    assert known != reference(FORWARD.id, Conditions(episodes=2, seed=4, steps=5), FORWARD.id)
 
 
 def test_a_skill_without_an_expert_is_not_normalised_and_says_so(
@@ -145,6 +146,13 @@ def test_a_skill_without_an_expert_is_not_normalised_and_says_so(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("gato"), "propagate", True)
     with caplog.at_level(logging.WARNING, logger="gato"):
-        known = reference(FORWARD.id, QUICK, tmp_path)
+        known = reference(FORWARD.id, QUICK, str(tmp_path / FORWARD.id))
     assert known.expert is None and known.random is not None
     assert "is not normalised" in caplog.text
+
+
+def test_a_suite_names_whom_its_skills_are_compared_with(tmp_path: Path) -> None:
+    """The demo learns from experts that take over from each other: the strongest ones would be another task."""
+    assert expert_name("demo", "half-cheetah/run-forward") == "half-cheetah/run-forward/steady"
+    assert expert_name("demo", "half-cheetah/run-backward") == "half-cheetah/run-backward"
+    assert expert_name("demo", FORWARD.id, tmp_path) == str(tmp_path / FORWARD.id)

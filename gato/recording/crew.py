@@ -5,14 +5,14 @@ In: a `Recording` and its stepper. Out: a `Crew`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gato.experts.adapters import Expert, open_expert
 from gato.experts.policy import Policy
 from gato.experts.scores import RecordedScore, refuse_weak
-from gato.experts.shipped import SHIPPED
+from gato.experts.shipped import SHIPPED, steady
 from gato.model.gato import Gato
 from gato.recording.blocks import Plan, ToldActor
 from gato.recording.recipe import Recording
@@ -22,6 +22,8 @@ from gato.runs import as_input, content_hash
 from gato.skills.evaluate import Actor, random_actor, zero_actor
 from gato.skills.stepper import Stepper, find_env_spec
 
+NAMED: dict[str, Callable[[str], str]] = {"shipped": str, "steady": steady}
+"""How recipes speak of the experts that come with Gato -> skill id -> name of its expert."""
 EXPERT = "expert"
 """How the names of the experts begin among the inputs."""
 
@@ -92,7 +94,7 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
         return Crew(stepper, num_skills, (), {})
     if recording.expert == "zero":
         return Crew(stepper, num_skills, (zero_actor(stepper.spec),) * num_skills, {})
-    if recording.expert == "shipped" and not recording.skills:
+    if recording.expert in NAMED and not recording.skills:
         raise ValueError(
             f"no expert of {recording.env} comes with Gato; pass --expert random, a policy folder or module.py:factory"
         )
@@ -121,9 +123,9 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
 
 def _open(name: str, skill: str, stepper: Stepper, normalizer: str = "") -> tuple[Expert, dict[str, str]]:
     """An expert of a skill ("": of the stepper's environment), and how provenance names it."""
-    text = skill if name == "shipped" else name.replace("{skill}", skill)
+    text = NAMED[name](skill) if name in NAMED else name.replace("{skill}", skill)
     env_spec = find_env_spec(skill) if skill else stepper.env_spec
     expert = open_expert(text, env_spec, normalizer.replace("{skill}", skill))
-    is_shipped = name == "shipped" or (expert.place.is_relative_to(SHIPPED) and not Path(text).exists())
+    is_shipped = name in NAMED or (expert.place.is_relative_to(SHIPPED) and not Path(text).exists())
     where = {"id": f"shipped:{text}"} if is_shipped else {"path": str(expert.place)}
     return expert, {**where, "hash": content_hash(expert.place)}

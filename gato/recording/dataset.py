@@ -24,7 +24,7 @@ from minari.namespace import create_namespace, list_local_namespaces
 from gato.data.check import episode_problems
 from gato.data.minari_io import FORMAT, Dataset, to_buffer
 from gato.recording.blocks import Block, Plan, plan_block, record_block
-from gato.recording.crew import EXPERT, Crew
+from gato.recording.crew import EXPERT, NAMED, Crew
 from gato.recording.recipe import Recording
 from gato.runs import minari_root, write_provenance
 from gato.skills.table import get_skill
@@ -149,7 +149,11 @@ def _reserve(folder: Path, *, begin: int, size: int) -> None:
 
 
 def _metadata(recording: Recording, crew: Crew, view: Dataset, reference: dict[str, float]) -> dict[str, Any]:
-    by = {"shipped": "the experts that come with Gato", "random": "random actions", "zero": "no action at all"}
+    by = {
+        **dict.fromkeys(NAMED, "the experts that come with Gato"),
+        "random": "random actions",
+        "zero": "no action at all",
+    }
     turns, kind = len(recording.experts), "sampled from " if recording.sample else ""
     actor = by.get(recording.experts[0], "an expert of its own") if turns == 1 else f"{turns} policies in turn"
     what = f"switching between {', '.join(recording.switch)}" if recording.switch else recording.env

@@ -21,7 +21,7 @@ from gato.specs import near_match
 PACKAGE = Path(__file__).parent.parent
 RECIPE_FOLDERS = (PACKAGE / "recipes", PACKAGE.parent / "datasets")
 """Where an installed package and a checkout keep the recipes."""
-ACTORS = ("shipped", "random", "zero")
+ACTORS = ("shipped", "steady", "random", "zero")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Recording:
     noise: tuple[float, ...] = (0.0,)
     """Standard deviations of the noise on actions, in their own unit, one after the other over the episodes."""
     expert: str | tuple[str, ...] = "shipped"
-    """shipped, random, zero, a policy folder (`{skill}` in it is replaced), one that is shipped
+    """shipped, steady (shipped, and others can take over from it), random, zero, a policy folder (`{skill}` in it is
+    replaced), one that is shipped
     (`{skill}/history/<steps>`), sb3:PATH.zip, or module.py:factory. Several take turns, one episode each."""
     dataset_id: str = ""
     """Minari id (`{skill}` in it is replaced); by default gato/<body>/<skill>-v0, gato/<body>/switch-v0, or

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gato.data.minari_io import Dataset, open_dataset
-from gato.experts.shipped import SHIPPED
+from gato.experts.shipped import find_expert
 from gato.model.gato import Gato
 from gato.rollout.ablation import ablate
 from gato.rollout.asked import Question, ask, question_of, read_questions
 from gato.rollout.from_dataset import evaluate_dataset
 from gato.rollout.prompted import Conditions
-from gato.rollout.suite import Results, measure_suite, skills_by_body, suite_skills
+from gato.rollout.suite import Results, expert_name, measure_suite, skills_by_body, suite_skills
 from gato.rollout.switching import switching
 from gato.rollout.video import write_videos
 from gato.runs import PROVENANCE, as_input, content_hash, open_run, write_json, write_provenance
@@ -184,10 +184,11 @@ def _inputs(model: Path, wishes: Wishes, dataset: Dataset | None, results: Resul
     if wishes.prompts:
         inputs["prompts"] = as_input(wishes.prompts)
     if wishes.measures_suite:
+        experts = Path(wishes.experts) if wishes.experts else None
         for task in results.tasks:
             if task.reference.expert is None:
                 continue
-            folder = Path(wishes.experts or SHIPPED) / task.skill
-            place = {"path": str(folder)} if wishes.experts else {"id": f"shipped:{task.skill}"}
-            inputs[task.skill] = {**place, "hash": content_hash(folder)}
+            name = expert_name(wishes.suite or DEFAULT_SUITE, task.skill, experts)
+            place = {"path": name} if experts else {"id": f"shipped:{name}"}
+            inputs[task.skill] = {**place, "hash": content_hash(find_expert(name))}
     return inputs

@@ -7,7 +7,7 @@ read off the same episodes as the scores: row = what was said, column = whose ru
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gato.experts.policy import Policy
-from gato.experts.shipped import find_expert
+from gato.experts.shipped import find_expert, steady
 from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out, shortened
 from gato.skills.bodies import get_body
@@ -25,8 +25,18 @@ from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import SKILLS, Skill, get_skill
 from gato.specs import Score, near_match
 
-SUITES: dict[str, tuple[str, ...]] = {
-    "demo": (
+
+@dataclass(frozen=True)
+class Suite:
+    """Skills, and which shipped experts their scores are compared with."""
+
+    skills: tuple[str, ...]
+    expert: Callable[[str], str] = str
+    """Skill id -> name of its expert."""
+
+
+_DEMO = Suite(
+    (
         "half-cheetah/run-forward",
         "half-cheetah/run-backward",
         "hopper/hop-forward",
@@ -35,7 +45,9 @@ SUITES: dict[str, tuple[str, ...]] = {
         "walker2d/walk-backward",
         "inverted-pendulum/balance",
     ),
-}
+    expert=steady,
+)
+SUITES = {"demo": _DEMO}
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +171,7 @@ def measure_suite(
     matrices: dict[str, Matrix] = {}
     rollouts: dict[str, tuple[Rollout, ...]] = {}
     known_skills = suite_skills(model, suite, bodies)
-    left_out = [one for one in SUITES[suite] if not bodies and get_skill(one) not in known_skills]
+    left_out = [one for one in SUITES[suite].skills if not bodies and get_skill(one) not in known_skills]
     if left_out:
         log.warning("left out, since the model knows only %s: %s", ", ".join(model.bodies), ", ".join(left_out))
     for body, skills in skills_by_body(known_skills).items():
@@ -168,7 +180,7 @@ def measure_suite(
         rollouts[body] = batch.rollouts
         by_skill = group(batch.rollouts, len(seeds))
         for skill, own in zip(skills, by_skill, strict=True):
-            known = reference(skill.id, conditions, experts)
+            known = reference(skill.id, conditions, expert_name(suite, skill.id, experts))
             tasks.append(task_of(skill, own, known, batch.steps_per_second))
         matrices[body] = prompt_matrix(skills, by_skill)
     return Results(
@@ -185,7 +197,7 @@ def suite_skills(model: Gato, suite: str, bodies: Sequence[str] = ()) -> tuple[S
     """The skills of a suite, in its order, on bodies that the model knows (and that fit)."""
     if suite not in SUITES:
         raise ValueError(f'unknown suite "{suite}"; {near_match(suite, SUITES)}')
-    wanted = [get_skill(skill_id) for skill_id in SUITES[suite]]
+    wanted = [get_skill(skill_id) for skill_id in SUITES[suite].skills]
     offered = {skill.body for skill in wanted}
     for body in bodies:
         if body not in offered:
@@ -243,18 +255,19 @@ def prompt_matrix(skills: Sequence[Skill], by_skill: Sequence[Sequence[Rollout]]
     )
 
 
-def reference(skill_id: str, conditions: Conditions, experts: Path | None = None) -> Reference:
+def expert_name(suite: str, skill_id: str, experts: Path | None = None) -> str:
+    """Whom a skill of a suite is compared with: the suite's shipped expert, or `<experts>/<body>/<skill>`."""
+    return SUITES[suite].expert(skill_id) if experts is None else str(experts / skill_id)
+
+
+def reference(skill_id: str, conditions: Conditions, expert: str) -> Reference:
     """Mean returns of random actions and of the expert on the same starts; kept, since callers ask again."""
-    expert = _expert_folder(skill_id, experts)
-    return _reference(skill_id, expert, conditions.episodes, conditions.seed, conditions.steps)
-
-
-def _expert_folder(skill_id: str, experts: Path | None) -> Path | None:
+    folder = None
     try:
-        return find_expert(skill_id if experts is None else experts / skill_id)
+        folder = find_expert(expert)
     except ValueError as error:
         log.warning("%s is not normalised: %s", skill_id, error)
-        return None
+    return _reference(skill_id, folder, conditions.episodes, conditions.seed, conditions.steps)
 
 
 @lru_cache(maxsize=256)
