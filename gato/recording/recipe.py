@@ -37,7 +37,8 @@ class Recording:
     """Standard deviations of the noise on actions, in their own unit, one after the other over the episodes."""
     expert: str | tuple[str, ...] = "shipped"
     """shipped, steady (shipped, and others can take over from it), random, zero, a policy folder (`{skill}` in it is
-    replaced), one that is shipped (`{skill}/history/<steps>`), sb3:PATH.zip, or module.py:factory. Several take turns, one episode each."""
+    replaced), one that is shipped (`{skill}/history/<steps>`), sb3:PATH.zip, or module.py:factory. Several take turns,
+    one episode each."""
     dataset_id: str = ""
     """Minari id (`{skill}` in it is replaced); by default gato/<body>/<skill>-v0, gato/<body>/switch-v0, or
     gato/<environment>/<expert>-v0."""
