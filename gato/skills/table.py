@@ -215,7 +215,7 @@ _TABLE = (
         is_standard=True,
         reward=(Term("distance", -1.0), Term("control_cost", -0.1), Term("hand_distance", -0.5)),
         prompt="push the object to the goal",
-        # The object (radius 0.05) reaches the goal (0.08). It starts at least 0.17 away; hurry costs more than it brings.
+        # The object (radius 0.05) reaches the goal (0.08). It starts at least 0.17 away; hurry costs more than it pays.
         rule=(Condition("distance", "min", high=0.13),),
         reading="distance",
     ),
