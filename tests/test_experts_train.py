@@ -1,15 +1,19 @@
 """Whole runs, small: equal when seeded, exact when resumed, and errors that say what to do."""
 
 import csv
+import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from gato.experts import train
 from gato.experts.policy import Policy
@@ -156,3 +160,19 @@ def test_command_line_names_what_differs_from_the_defaults():
     assert words.startswith("gato expert train hopper/hop-forward --steps 10 --seed 2")
     assert "discount 0.98" in words and "hop-backward" in words and words.endswith("--out x")
     assert "epochs" not in words
+
+
+def test_a_run_kept_for_another_day_goes_on(tmp_path, monkeypatch):
+    """scripts/keep_run.py leaves out the rollout that waits: a new one is collected."""
+    monkeypatch.chdir(tmp_path)
+    keep_run = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "keep_run.py"))
+    train_expert(SKILL, steps=2000, seed=0, out="run", config=TINY)
+    kept = keep_run["keep"](Path("run"))
+    assert kept == Path("runs-state/run")
+    with safe_open(kept / "checkpoints" / "state.safetensors", "numpy") as state:
+        assert not any("pending" in name for name in state.keys())  # noqa: SIM118 (not a dict)
+    settings = json.loads((kept / "run.json").read_text())
+    (kept / "run.json").write_text(json.dumps(settings | {"steps": 4000}))
+    train_expert(SKILL, steps=4000, seed=0, out=kept, config=TINY, resume=True)
+    rows = list(csv.DictReader((kept / "logs" / "progress.csv").open()))
+    assert [int(row["step"]) for row in rows] == [128 * n for n in range(1, 33)]

@@ -234,7 +234,8 @@ class _Run:
             groups[group][name] = value
         self.learner.load_state(groups["learner"], facts["learner"])
         self.collector.load_state(groups["collector"], facts["collector"])
-        self.pending = Rollout(**groups["pending"])
+        # A run kept for another day has none: the loop collects one.
+        self.pending = Rollout(**groups["pending"]) if groups["pending"] else None
         self.iteration, self.best, self.seconds_before = facts["iteration"], facts["best"], facts["seconds"]
         self.recent.extend((value, length) for value, length in facts["recent"])
 
