@@ -88,7 +88,7 @@ def test_a_training_run_means_its_best_policy(tmp_path):
     assert isinstance(load_expert(str(tmp_path / "run"), HOPPER), Policy)
 
 
-WAITING = {"ant/run-forward", "humanoid/run-forward", "humanoid-standup/stand-up"}
+WAITING = {"humanoid/run-forward", "humanoid-standup/stand-up"}
 """Skills without an expert yet."""
 
 
@@ -124,11 +124,14 @@ def test_every_other_skill_has_a_shipped_expert_with_its_command_and_score(skill
 
 
 BARS = {
-    "half-cheetah/run-forward": 5500,
-    "hopper/hop-forward": 3000,
-    "walker2d/run-forward": 4000,
+    "half-cheetah/run-forward": 7440,
+    "hopper/hop-forward": 3400,
+    "walker2d/run-forward": 5100,
+    "swimmer/swim-forward": 340,
     "inverted-pendulum/balance": 1000,
+    "inverted-double-pendulum/balance": 9340,
 }
+"""Of those that are steady enough to be told in 8 episodes; docs/experts.md has all."""
 
 
 @pytest.mark.parametrize("skill_id", BARS)
