@@ -1,6 +1,6 @@
 """Keep a long training for another day: python scripts/keep_run.py RUN ...
 
-In: run folders of `gato expert train`. Out: runs-state/<name>/, under 1 MB a run: settings, log, the newest policy and
+In: run folders of `gato expert train`. Out: runs-state/<name>/, under 1 MB a run: settings, log, the best policy and
 the checkpoint without the rollout that waited to be learned from. To go on, copy the folder to the run's own --out and
 give its command with --resume: a new rollout is collected, so the bits are others from there on.
 """
@@ -28,7 +28,7 @@ def keep(run: Path) -> Path:
         arrays = {key: stored.get_tensor(key) for key in stored.keys() if not key.startswith("pending/")}  # noqa: SIM118
     folder = KEPT / run.name
     shutil.rmtree(folder, ignore_errors=True)
-    for part in (MARKER, "run.json", "logs", "last"):
+    for part in (MARKER, "run.json", "logs", "best"):
         copy = shutil.copytree if (run / part).is_dir() else shutil.copy
         folder.mkdir(parents=True, exist_ok=True)
         copy(run / part, folder / part)
