@@ -26,10 +26,10 @@ from typing import Any, Literal
 
 PROVENANCE = "provenance.json"
 MARKER = ".gato-run"
-CURVE, HISTORY, VARIANT = "curve.csv", "history", "steady"
+CURVE, HISTORY, STEADY = "curve.csv", "history", "steady"
 """Beside a shipped expert: figures of its training, policies on the way, another one. It is the same without them."""
 NOT_CONTENT = {PROVENANCE, "report.html", "logs", "checkpoints", "lightning_logs", "wandb", "__pycache__"}
-NOT_CONTENT |= {CURVE, HISTORY, VARIANT}
+NOT_CONTENT |= {CURVE, HISTORY, STEADY}
 PACKAGES = ("torch", "lightning", "gymnasium", "mujoco", "minari", "numpy", "tokenizers", "transformers", "safetensors")
 TIMED, TIMINGS = "results.json", {"steps_per_second"}
 """A file of results, and its keys that differ from run to run: not content."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from gato.experts.train import STATE
 from gato.runs import MARKER, write_atomic
 
 KEPT = Path("runs-state")
-STATE = Path("checkpoints") / "state.safetensors"
 MOST_BYTES = 1_000_000
 
 
@@ -28,9 +28,9 @@ def keep(run: Path) -> Path:
         arrays = {key: stored.get_tensor(key) for key in stored.keys() if not key.startswith("pending/")}  # noqa: SIM118
     folder = KEPT / run.name
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for part in (MARKER, "run.json", "logs", "best"):
         copy = shutil.copytree if (run / part).is_dir() else shutil.copy
-        folder.mkdir(parents=True, exist_ok=True)
         copy(run / part, folder / part)
     write_atomic(folder / STATE, save(arrays, metadata))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

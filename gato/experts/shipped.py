@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from gato.experts.policy import Policy
-from gato.runs import VARIANT
+from gato.runs import STEADY
 from gato.skills.table import SKILLS
 from gato.specs import near_match
 
 SHIPPED = Path(__file__).parent / "shipped"
 POLICY = "policy.json"
 """The file that makes a folder a policy."""
-STEADY = VARIANT
-"""The variant of an expert that others of its body can take over from: the strongest may be too fast to be stopped."""
 
 
 def shipped_policy(skill_id: str) -> Policy:
@@ -27,7 +25,10 @@ def has_shipped_expert(skill_id: str) -> bool:
 
 
 def steady(skill_id: str) -> str:
-    """Name of the shipped expert that others can take over from: `<skill>/steady`, or the skill's only one."""
+    """Name of the shipped expert that others of its body can take over from: `<skill>/steady`, or the skill's only one.
+
+    The strongest may be too fast to be stopped.
+    """
     variant = f"{skill_id}/{STEADY}"
     return variant if has_shipped_expert(variant) else skill_id
 

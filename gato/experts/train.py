@@ -32,7 +32,7 @@ from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
 from gato.experts.shipped import find_expert
 from gato.progress import Progress
-from gato.runs import as_input, open_run, read_json, write_atomic, write_json, write_provenance
+from gato.runs import HISTORY, as_input, open_run, read_json, write_atomic, write_json, write_provenance
 from gato.skills.bodies import BODIES
 from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
@@ -45,6 +45,8 @@ MIN_ITERATIONS = 5
 EVALUATION_EPISODES = 20
 EVALUATION_SEED = 10_000
 """Added to the run's seed: `best` is not chosen on the episodes that `gato expert eval` reports."""
+STATE = Path("checkpoints") / "state.safetensors"
+"""The checkpoint, inside the run's folder."""
 CHECKPOINT_SECONDS = 20.0
 """Between saved states: what a killed run loses at most."""
 CRITIC_ITERATIONS = 10
@@ -213,12 +215,12 @@ class _Run:
         facts = {"learner": learner_facts, "collector": collector_facts, "iteration": self.iteration}
         facts |= {"best": self.best, "recent": list(self.recent), "seconds": self.seconds_before}
         content = save(arrays, metadata={"facts": json.dumps(facts)})
-        write_atomic(self.folder / "checkpoints" / "state.safetensors", content)
+        write_atomic(self.folder / STATE, content)
         self.policy().save(self.folder / "last")
 
     def load(self) -> None:
         """Go on from the checkpoint; a run killed before its first one begins anew."""
-        path = self.folder / "checkpoints" / "state.safetensors"
+        path = self.folder / STATE
         if not path.is_file():
             log.info("%s has no checkpoint yet: beginning anew", self.folder)
             return
@@ -285,7 +287,7 @@ def _evaluate(run: _Run) -> dict[str, float]:
     if score > run.best:
         run.best = score
         policy.save(run.folder / "best")
-    policy.save(run.folder / "history" / f"{run.steps_done:08}")
+    policy.save(run.folder / HISTORY / f"{run.steps_done:08}")
     return {"evaluation": score, "success": result.success}
 
 

@@ -35,19 +35,20 @@ class Suite:
     """Skill id -> name of its expert."""
 
 
-_DEMO = Suite(
-    (
-        "half-cheetah/run-forward",
-        "half-cheetah/run-backward",
-        "hopper/hop-forward",
-        "hopper/hop-backward",
-        "walker2d/run-forward",
-        "walker2d/walk-backward",
-        "inverted-pendulum/balance",
-    ),
-    expert=steady,
-)
-SUITES = {"demo": _DEMO}
+SUITES = {
+    "demo": Suite(
+        (
+            "half-cheetah/run-forward",
+            "half-cheetah/run-backward",
+            "hopper/hop-forward",
+            "hopper/hop-backward",
+            "walker2d/run-forward",
+            "walker2d/walk-backward",
+            "inverted-pendulum/balance",
+        ),
+        expert=steady,
+    )
+}
 
 log = logging.getLogger(__name__)
 
