@@ -247,6 +247,18 @@ def test_an_episode_that_begins_in_a_start_state_ends_early(monkeypatch):
     assert data.truncated_TB[~data.terminated_TB].any()
 
 
+def test_first_episodes_are_cut_anywhere_so_that_ages_differ():
+    """Bug: bodies that never fall (half-cheetah, humanoid on its back) all began and ended together, so that a
+    rollout of 64 steps held a single part of the episode."""
+    one = collector()
+    assert len(set(one.limits_B)) > 1
+    one.limits_B[:] = [2, 3, 5, 7]
+    data, finished = one.collect(untrained(), 8)
+    assert finished.lengths == (2, 3, 5, 7)
+    assert np.flatnonzero(data.truncated_TB[:, 3]).tolist() == [6]
+    assert (one.limits_B == one.stepper.max_episode_steps).all()
+
+
 def test_settings_out_of_range_are_named_together():
     with pytest.raises(ValueError, match=r"epochs=0.*discount=1\.5"):
         PPOConfig(epochs=0, discount=1.5)

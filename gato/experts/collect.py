@@ -118,6 +118,10 @@ class Collector:
         self.discounted_B = np.zeros(num_envs)
         self.returns_B, self.lengths_B = np.zeros(num_envs), np.zeros(num_envs, np.int64)
         self.observations_BO = self._begin(np.arange(num_envs))
+        self.longest_B = np.where(self.is_started_B, START_STEPS, stepper.max_episode_steps)
+        self.limits_B = self.rng.integers(1, self.longest_B + 1)
+        """Steps after which an episode is cut. First ones anywhere: a rollout that saw all bodies at the same age would
+        teach one part of the episode and forget the others."""
 
     def collect(self, policy: Policy, num_steps: int) -> tuple[Rollout, Finished]:
         """Act for `num_steps` steps with exploration noise, then bring the running statistics up to date."""
@@ -143,7 +147,7 @@ class Collector:
             discounted_TB[t] = self.discounted_B
             self.returns_B += step.rewards_B
             self.lengths_B += 1
-            cut_B = step.truncated_B | (self.is_started_B & (self.lengths_B >= START_STEPS))
+            cut_B = step.truncated_B | (self.lengths_B >= self.limits_B)
             terminated_TB[t], truncated_TB[t] = failed_B, cut_B
             ended = np.flatnonzero(failed_B | cut_B)
             if len(ended):
@@ -153,6 +157,7 @@ class Collector:
                 self.observations_BO = self.observations_BO.copy()
                 self.observations_BO[ended] = self._begin(ended)
                 self.discounted_B[ended] = self.returns_B[ended] = self.lengths_B[ended] = 0
+                self.limits_B[ended] = self.longest_B[ended]
         raw_TBO[num_steps] = self.observations_BO
         normalised_TBO[num_steps] = policy.normalise(self.observations_BO)
         scaled_TB = rewards_TB / np.sqrt(self.return_moments.variance + 1e-8)
@@ -218,7 +223,7 @@ class Collector:
         arrays |= {f"{name}.mean": m.mean for name, m in moments.items()}
         arrays |= {f"{name}.variance": m.variance for name, m in moments.items()}
         arrays |= {"observations": self.observations_BO, "discounted": self.discounted_B}
-        arrays |= {"returns": self.returns_B, "lengths": self.lengths_B}
+        arrays |= {"returns": self.returns_B, "lengths": self.lengths_B, "limits": self.limits_B}
         counts = {name: m.count for name, m in moments.items()}
         return arrays, {"counts": counts, "rng": self.rng.bit_generator.state}
 
@@ -229,7 +234,7 @@ class Collector:
             moments.mean, moments.variance = arrays[f"{name}.mean"], arrays[f"{name}.variance"]
             moments.count = facts["counts"][name]
         self.observations_BO, self.discounted_B = arrays["observations"], arrays["discounted"]
-        self.returns_B, self.lengths_B = arrays["returns"], arrays["lengths"]
+        self.returns_B, self.lengths_B, self.limits_B = arrays["returns"], arrays["lengths"], arrays["limits"]
         self.rng.bit_generator.state = facts["rng"]
 
 

@@ -191,7 +191,7 @@ class Learner:
         self.actor.backward(slope_N1 * noise_NA / std_A)
         self.log_std_gradient_A.copy_((slope_N1 * (noise_NA.square() - 1)).sum(0))
         for flat in self.flats:
-            nn.utils.clip_grad_norm_(flat, MAX_GRADIENT_NORM)
+            _clip(flat.grad)
         self.optimiser.step()
         if self.config.minimal_std > 0:
             self.log_std_A.clamp_(min=math.log(self.config.minimal_std))
@@ -277,6 +277,14 @@ def _zeros(size: int) -> nn.Parameter:
     flat = nn.Parameter(torch.zeros(size))
     flat.grad = torch.zeros_like(flat)
     return flat
+
+
+def _clip(gradient: Tensor | None) -> None:
+    """Shorten it to `MAX_GRADIENT_NORM`. PyTorch's `clip_grad_norm_`, made for lists, takes 20 times as long on one."""
+    assert gradient is not None
+    norm = torch.linalg.vector_norm(gradient).item()
+    if norm > MAX_GRADIENT_NORM:
+        gradient *= MAX_GRADIENT_NORM / norm
 
 
 def _with_gradient(flat: nn.Parameter) -> tuple[Tensor, Tensor]:
