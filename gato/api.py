@@ -59,6 +59,7 @@ def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
     from gato.skills.bodies import BODIES
     from gato.skills.rewards import flat
     from gato.skills.table import SKILLS, get_skill
+    from gato.specs import near_match
 
     if skill in ("", *BODIES):
         return [
@@ -66,6 +67,8 @@ def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
             for one in SKILLS.values()
             if skill in ("", one.body)
         ]
+    if skill not in SKILLS:
+        raise ValueError(f'no skill or body "{skill}"; {near_match(skill, {*BODIES, *SKILLS})}')
     one = get_skill(skill)
     return {
         "skill": one.id,

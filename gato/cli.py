@@ -115,7 +115,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _what_is_kept(arguments: dict[str, Any]) -> str:
-    if "resume" not in arguments:
+    if "resume" not in arguments or (arguments.get("out") and not Path(arguments["out"]).exists()):
         return "nothing was finished"
     place = f" in {arguments['out']}" if arguments.get("out") else ""
     return f"finished work{place} is kept; --resume goes on with it"

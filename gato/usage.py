@@ -37,6 +37,8 @@ def _explain(message: str, parser: argparse.ArgumentParser) -> str:
     if (key := re.match(r'Parser key "(\S+?)"', message)) and (got := re.search(r"(?:Given|Got) value: (.*)", message)):
         expected = re.findall(r"Expected an? (.+?)(?:\. Got value.*)?$", message, re.MULTILINE)
         allowed = re.sub(r"<class '(\w+)'>|typing\.Literal", r"\1", ", ".join(dict.fromkeys(expected)))
+        if got[1] in ("nan", "inf", "-inf", ".nan", ".inf", "-.inf"):
+            allowed = "finite numbers"
         return f"{key[1]}: got {got[1]}; allowed: {allowed}"
     return message
 

@@ -76,6 +76,7 @@ def test_lightning_commands_have_help_with_an_example(name: str, capsys: Capture
         ("data show", "dataset"),
         ("skills --config nowhere.yaml", "File does not exist"),
         ("fit --modl.learning_rate 1", "no flag --modl.learning_rate; did you mean"),
+        ("record hopper/hop-forward --noise nan", "noise: got nan; allowed: finite numbers"),
         ("fit --model.learning_rate quick", "model.learning_rate: got quick; allowed: float"),
     ],
 )
@@ -89,6 +90,7 @@ def test_misuse_is_told_in_one_line_with_a_near_match(line: str, hint: str, caps
     ("line", "hint"),
     [
         ("skills half-cheetah/run-forwrd", 'did you mean "half-cheetah/run-forward"?'),
+        ("skills ants", 'did you mean "ant"?'),
         ("expert eval half-cheetah/run-forwrd", 'did you mean "half-cheetah/run-forward"?'),
         ("record half-cheetah/run-forwrd", 'did you mean "half-cheetah/run-forward"?'),
         ("record demmo.yaml", 'did you mean "demo"?'),
@@ -219,14 +221,15 @@ def test_a_full_disk_is_told_with_the_file(capsys: Capture, monkeypatch: pytest.
     assert told("skills", capsys) == (1, "gato: error: No space left on device: workspace/model.safetensors\n")
 
 
-def test_interruption_says_what_is_kept(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interruption_says_what_is_kept(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("gato.experts.train.train_expert", stop)
-    code, text = told("expert train hopper/hop-forward --out there", capsys)
+    code, text = told(f"expert train hopper/hop-forward --out {tmp_path}", capsys)
     assert code == 130
-    assert text == "gato: interrupted: finished work in there is kept; --resume goes on with it\n"
+    assert text == f"gato: interrupted: finished work in {tmp_path} is kept; --resume goes on with it\n"
+    assert told(f"expert train hopper/hop-forward --out {tmp_path}/none", capsys)[1].endswith("nothing was finished\n")
 
 
 def test_ctrl_c_while_training_an_expert_exits_with_130_and_keeps_the_run(tmp_path: Path) -> None:

@@ -66,10 +66,11 @@ def episode_problems(episode: Episode, dataset: Dataset, index: int) -> list[str
     problems = _length_problems(episode, dataset.spec, where)
     if problems:
         return problems
+    intended = [] if _is_shared(episode) else [("infos/expert_action", episode.expert_actions)]
     for key, values in (
         ("observations", episode.observations),
         ("actions", episode.actions),
-        ("infos/expert_action", episode.expert_actions),
+        *intended,
         ("rewards", episode.rewards[:, None]),
     ):
         bad = np.argwhere(~np.isfinite(values))
@@ -99,11 +100,15 @@ def episode_problems(episode: Episode, dataset: Dataset, index: int) -> list[str
 
 def count_outside(spec: BodySpec, episode: Episode) -> int:
     """Numbers of executed and intended actions outside the box."""
-    shared = episode.expert_actions is episode.actions
     return sum(
         int(((actions_TA < spec.action_low) | (actions_TA > spec.action_high)).sum())
-        for actions_TA in ((episode.actions,) if shared else (episode.actions, episode.expert_actions))
+        for actions_TA in ((episode.actions,) if _is_shared(episode) else (episode.actions, episode.expert_actions))
     )
+
+
+def _is_shared(episode: Episode) -> bool:
+    """Whether it stores one list of actions: what was done is what was meant."""
+    return episode.expert_actions is episode.actions
 
 
 def clip_episode(spec: BodySpec, episode: Episode) -> Episode:
@@ -148,7 +153,7 @@ def _bound_problems(episode: Episode, spec: BodySpec, where: str) -> list[str]:
                 f"({len(bad)} such numbers in this episode); "
                 "clip them (--clip-actions, or data.clip_actions: true in a config) or record it again"
             )
-            if episode.expert_actions is episode.actions:
+            if _is_shared(episode):
                 break
     return problems
 
