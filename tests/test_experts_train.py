@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from gato import cli
 from gato.experts import train
 from gato.experts.policy import Policy
 from gato.experts.ppo import PPOConfig
@@ -160,6 +161,16 @@ def test_command_line_names_what_differs_from_the_defaults():
     assert words.startswith("gato expert train hopper/hop-forward --steps 10 --seed 2")
     assert "discount 0.98" in words and "hop-backward" in words and words.endswith("--out x")
     assert "epochs" not in words
+
+
+def test_the_command_line_in_a_provenance_can_be_typed(monkeypatch):
+    """Bug: it said `--symmetric True`, which the command refuses."""
+    config = PPOConfig(hidden=(32, 16), symmetric=True, reward_limit=4.5, start_states=("hopper/hop-backward",))
+    words = command_line("swimmer/swim-forward", steps=10, seed=2, out="x", config=config)
+    given = {}
+    monkeypatch.setattr("gato.experts.train.train_expert", lambda skill, **settings: given.update(settings))
+    assert cli.run(words.split()[1:]) == 0
+    assert given["config"] == config
 
 
 def test_a_run_kept_for_another_day_goes_on(tmp_path, monkeypatch):
