@@ -230,6 +230,17 @@ def test_an_update_ends_with_the_epoch_that_moved_the_policy_too_far():
     assert moved(1e-9) < 0.3 * moved(0.0)
 
 
+def test_noise_is_held_below_a_line_over_the_run():
+    config = PPOConfig(initial_std=2.0, final_std=0.5)
+    assert [config.most_std(done) for done in (0.0, 0.5, 1.0)] == pytest.approx([2.0, 1.0, 0.5])
+    assert PPOConfig().most_std(0.5) == np.inf
+    learner = Learner(config, num_observations=O, num_actions=A, seed=0)
+    learner.update(rollout(), learning_rate=1e-4, most_std=0.7)
+    np.testing.assert_allclose(np.exp(learner.weights()[1]), 0.7, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"final_std=3\.0 \(allowed: minimal_std to initial_std\)"):
+        PPOConfig(final_std=3.0)
+
+
 def test_the_normaliser_of_an_expert_that_is_trained_on_stays():
     policy, begun = untrained(), collector()
     begun.keep_normaliser(policy)

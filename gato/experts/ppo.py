@@ -58,6 +58,9 @@ class PPOConfig:
     """Exploration noise at the beginning, in units of half the action box."""
     minimal_std: float = 0.0
     """Exploration noise never falls below this; a floor makes gaits that forgive disturbed actions."""
+    final_std: float | None = None
+    """Exploration noise is held below a line (of its logarithm) from `initial_std` to this over the run; None: it falls
+    as the updates will. A body that learns to move only by loud noise learns to move well when it is gone."""
     start_states: tuple[str, ...] = ()
     """Experts (skill ids or folders) of the same body in whose states a share of the rows begins."""
     start_share: float = 0.3
@@ -69,6 +72,10 @@ class PPOConfig:
     init_from: str = ""
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
 
+    def most_std(self, done: float) -> float:
+        """The loudest exploration noise allowed when that share of the run is done."""
+        return math.inf if self.final_std is None else self.initial_std ** (1 - done) * self.final_std**done
+
     def __post_init__(self) -> None:
         wrong = [
             f"{field.name}={getattr(self, field.name)}"
@@ -77,6 +84,8 @@ class PPOConfig:
             and not getattr(self, field.name) > 0
         ]
         wrong += [] if 0 <= self.discount < 1 else [f"discount={self.discount} (allowed: 0 to below 1)"]
+        if self.final_std is not None and not self.minimal_std <= self.final_std <= self.initial_std:
+            wrong.append(f"final_std={self.final_std} (allowed: minimal_std to initial_std)")
         wrong += [] if 0 <= self.start_share <= 1 else [f"start_share={self.start_share} (allowed: 0 to 1)"]
         if wrong:
             raise ValueError(f"PPO settings out of range: {', '.join(wrong)}; sizes and rates must be above 0")
@@ -126,8 +135,11 @@ class Learner:
         self.optimiser.state.pop(self.flats[0], None)
 
     @torch.no_grad()
-    def update(self, rollout: Rollout, *, learning_rate: float, critic_only: bool = False) -> UpdateFigures:
-        """`epochs` passes of clipped PPO over the rollout. `critic_only` leaves the actor as it is."""
+    def update(
+        self, rollout: Rollout, *, learning_rate: float, most_std: float = math.inf, critic_only: bool = False
+    ) -> UpdateFigures:
+        """`epochs` passes of clipped PPO over the rollout; the noise ends at `most_std` or below. `critic_only` leaves
+        the actor as it is."""
         actor, critic = self.optimiser.param_groups
         actor["lr"], critic["lr"] = learning_rate * self.rate_factor, learning_rate
         num_steps, num_envs = rollout.rewards_TB.shape
@@ -154,6 +166,7 @@ class Learner:
             sums, count = sums + epoch / num_minibatches, count + 1
             if self._is_too_far(epoch[2].item() / num_minibatches):
                 break
+        self.log_std_A.clamp_(max=math.log(most_std))
         figures = UpdateFigures(*(sums / count).tolist())
         if not critic_only:
             self._adapt_rate(figures.divergence)

@@ -195,9 +195,11 @@ class _Run:
         collecting = pool.submit(self.collector.collect, self.policy(), self.config.rollout_steps)
         if self.config.init_from and self.iteration == CRITIC_ITERATIONS:
             self.learner.begin_actor()
+        done = self.iteration / self.num_iterations
         figures = self.learner.update(
             self.pending,
-            learning_rate=self.config.learning_rate * (1 - self.iteration / self.num_iterations),
+            learning_rate=self.config.learning_rate * (1 - done),
+            most_std=self.config.most_std(done),
             critic_only=bool(self.config.init_from) and self.iteration < CRITIC_ITERATIONS,
         )
         self.pending, finished = collecting.result()
