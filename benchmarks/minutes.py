@@ -43,7 +43,11 @@ TARGETS = {
     "hopper/hop-forward": Target(3000, 4, f"--steps 2500000 {SMALL} --discount 0.995"),
     "walker2d/run-forward": Target(4000, 8, f"--steps 6000000 {SMALL}"),
     "ant/run-forward": Target(4000, 15, f"--steps 6000000 {SMALL} --hidden 128 128 --initial-std 0.37"),
-    "humanoid/run-forward": Target(5000, 30, f"--steps 12000000 {SMALL} --hidden 128 128 --initial-std 0.37"),
+    "humanoid/run-forward": Target(
+        5000,
+        30,
+        f"--steps 8000000 {SMALL} --hidden 128 128 --epochs 6 --initial-std 2.0 --target-divergence 0.02 --symmetric",
+    ),
 }
 
 

@@ -1,7 +1,10 @@
 """The learner against hand-made oracles, and the running statistics."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 
 from gato.experts.collect import Collector, Moments, Rollout, StartedStepper, gather_starts, training_stepper
 from gato.experts.policy import Policy
@@ -107,6 +110,21 @@ def test_a_symmetric_learner_acts_in_a_mirrored_place_as_its_mirror_image_does()
         acts[name] = learn_to_act(learner, 0.5, among=left_O)(np.stack([left_O, -left_O]).astype(float))
     np.testing.assert_allclose(acts["symmetric"], [[0.5] * A, [-0.5] * A], atol=0.1)
     assert np.abs(acts["plain"][1] + 0.5).min() > 0.1
+
+
+def test_a_policy_that_is_not_its_own_mirror_image_has_not_moved_before_it_learns():
+    """Bug: mirrored steps kept the probability of the step itself, so the less noise, the higher the divergence;
+    the learning rate followed it down to 1e-80 and the humanoid learned nothing more."""
+    spec = BodySpec("x", tuple(map(Element, "abcd")), (Element("e", -1, 1), Element("f", -1, 1)))
+    config = PPOConfig(hidden=(8,), epochs=1, initial_std=0.1)
+    learner = Learner(config, num_observations=O, num_actions=A, seed=0, mirror=mirror(spec, flipped="a b c d e f"))
+    learner.actor.layers[-1][1].fill_(0.5)
+    data = rollout()
+    observations_NO, std_A = data.observations_TBO[:-1].reshape(-1, O), np.exp(learner.weights()[1])
+    means_TBA = learner.actor(torch.from_numpy(observations_NO)).numpy().reshape(T, B, A)
+    chances_TBA = -0.5 * ((data.actions_TBA - means_TBA) / std_A) ** 2 - np.log(std_A) - 0.5 * np.log(2 * np.pi)
+    data = dataclasses.replace(data, log_probabilities_TB=chances_TBA.sum(-1).astype(np.float32))
+    assert abs(learner.update(data, learning_rate=0.0).divergence) < 1e-5
 
 
 def test_exploration_never_falls_below_its_floor():
@@ -277,8 +295,6 @@ def test_settings_out_of_range_are_named_together():
 
 def test_written_out_gradients_equal_autograd():
     """One minibatch of the clipped loss, differentiated by torch, against the gradient that Adam is given."""
-    import torch
-
     from gato.experts.ppo import CLIP_RANGE
 
     learner = Learner(PPOConfig(hidden=(16, 32)), num_observations=O, num_actions=A, seed=0)

@@ -146,7 +146,7 @@ class Learner:
         kept_TB = [rollout.observations_TBO[:-1], rollout.actions_TBA, rollout.log_probabilities_TB[..., None]]
         widths = [array.shape[-1] for array in kept_TB]
         kept_NX = np.concatenate(kept_TB, -1).reshape(num_steps * num_envs, -1)
-        images = [] if self.mirror is None else [_image(kept_NX, self.mirror)]
+        images = [] if self.mirror is None else [self._image(kept_NX, widths)]
         data_NX = torch.from_numpy(np.concatenate([kept_NX, *images]))
         size, sums, count = len(data_NX), torch.zeros(4), 0
         num_minibatches = -(-size // self.config.minibatch_size)
@@ -171,6 +171,20 @@ class Learner:
         if not critic_only:
             self._adapt_rate(figures.divergence)
         return figures
+
+    def _image(self, kept_NX: np.ndarray, widths: list[int]) -> np.ndarray:
+        """Mirrored steps, their actions as probable as this policy now makes them.
+
+        Where it is not yet its own mirror image, the step's own probability would count that as too long an update.
+        """
+        assert self.mirror is not None
+        observations_NO, actions_NA, _ = np.split(kept_NX, np.cumsum(widths)[:-1], axis=-1)
+        seen_NO, done_NA = self.mirror.observation(observations_NO), self.mirror.action(actions_NA)
+        means_NA = self.actor(torch.from_numpy(seen_NO)).numpy()
+        log_std_A = self.log_std_A.numpy()
+        noise_NA = (done_NA - means_NA) / np.exp(log_std_A)
+        log_probabilities_N = -(0.5 * noise_NA**2 + log_std_A + LOG_ROOT_TWO_PI).sum(-1)
+        return np.concatenate([seen_NO, done_NA, log_probabilities_N[:, None]], -1)
 
     def _is_too_far(self, divergence: float) -> bool:
         target = self.config.target_divergence
@@ -277,13 +291,6 @@ class Learner:
             }
         self.rng.bit_generator.state = facts["rng"]
         self.rate_factor = facts["rate_factor"]
-
-
-def _image(kept_NX: np.ndarray, mirror: Mirror) -> np.ndarray:
-    """Mirrored steps. The probability of the action stays, for there the policy should act as the mirror image does."""
-    ends = np.cumsum([len(mirror.observation.sign_N), len(mirror.action.sign_N)])
-    observations_NO, actions_NA, old_N1 = np.split(kept_NX, ends, axis=-1)
-    return np.concatenate([mirror.observation(observations_NO), mirror.action(actions_NA), old_N1], -1)
 
 
 def _zeros(size: int) -> nn.Parameter:
