@@ -33,7 +33,7 @@ from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
 from gato.experts.shipped import find_expert
 from gato.progress import Progress
 from gato.runs import HISTORY, as_input, open_run, read_json, write_atomic, write_json, write_provenance
-from gato.skills.bodies import BODIES, get_body
+from gato.skills.bodies import BODIES
 from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
 
@@ -295,10 +295,10 @@ def _evaluate(run: _Run) -> dict[str, float]:
 
 
 def _relative(text: str, skill_id: str) -> Policy:
-    """An expert of the same body, or of one that senses and moves alike."""
+    """An expert of the same body. The humanoids sense alike, but are built differently: one's expert falls on the other."""
     policy = Policy.load(find_expert(text))
     theirs, ours = get_skill(policy.skill).body, get_skill(skill_id).body
-    if get_body(theirs).spec.digest != get_body(ours).spec.digest:
+    if theirs != ours:
         raise ValueError(f"the expert {text} is one of {theirs} ({policy.skill}), but {skill_id} needs one of {ours}")
     return policy
 
