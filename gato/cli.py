@@ -250,7 +250,11 @@ def _add_record(parser: ArgumentParser, record: Any) -> None:
     """Every field of a settings record becomes a flag of its own."""
     import docstring_parser
 
-    texts = {entry.arg_name: entry.description for entry in docstring_parser.parse_from_object(record).params}
+    texts = {
+        entry.arg_name: entry.description
+        for owner in record.__mro__[-2::-1]
+        for entry in docstring_parser.parse_from_object(owner).params
+    }
     hints = typing.get_type_hints(record)
     for field in dataclasses.fields(record):
         _add_flag(parser, field.name, hints[field.name], field.default, texts[field.name] or "")

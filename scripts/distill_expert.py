@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gato.experts.collect import MAX_SEED, Moments, gather_starts, training_stepper
+from gato.experts.collect import Moments
+from gato.experts.curriculum import MAX_SEED, gather_starts, training_stepper
 from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
 from gato.experts.shipped import find_expert

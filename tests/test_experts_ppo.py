@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gato.experts.collect import Collector, Moments, Rollout, StartedStepper, gather_starts, training_stepper
+from gato.experts.collect import Collector, Moments, Rollout
+from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig
 from gato.skills.bodies.mirror import mirror
@@ -257,6 +258,13 @@ def test_noise_is_held_below_a_line_over_the_run():
     np.testing.assert_allclose(np.exp(learner.weights()[1]), 0.7, rtol=1e-6)
     with pytest.raises(ValueError, match=r"final_std=3\.0 \(allowed: minimal_std to initial_std\)"):
         PPOConfig(final_std=3.0)
+
+
+def test_help_with_the_weight_falls_to_nothing_over_most_of_the_run():
+    config = PPOConfig(lift=0.8)
+    assert [config.lift_at(done) for done in (0.0, 0.3, 0.6, 1.0)] == pytest.approx([0.8, 0.4, 0.0, 0.0])
+    with pytest.raises(ValueError, match=r"start_share=2 \(allowed: 0 to 1\), lift=-1 \(allowed: 0 to 1\)"):
+        PPOConfig(start_share=2, lift=-1)
 
 
 def test_the_normaliser_of_an_expert_that_is_trained_on_stays():

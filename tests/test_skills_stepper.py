@@ -273,3 +273,15 @@ def test_actions_of_double_precision_are_rounded_as_a_recording_would() -> None:
     observation_O, reward, *_ = plain.step(action_A.astype(np.float32))
     assert (got.observations_BO[0] == observation_O).all()
     assert got.rewards_B[0] == reward
+
+
+def test_a_body_that_is_carried_rises_after_a_reset_too() -> None:
+    stepper = make_batch("humanoid-standup/stand-up", 2)
+    heights = []
+    for share in (0.8, 0.0):
+        stepper.lift(share)
+        stepper.reset(np.arange(2), [0, 1])
+        for _ in range(100):
+            step = stepper.step(np.zeros((2, 17), np.float32))
+        heights.append(step.readings["height"])
+    assert heights[0].min() > 1.0 and heights[1].max() < 0.1

@@ -1,6 +1,6 @@
 """Collecting: a policy acts in many environments at once and leaves rollouts for PPO.
 
-In: a Stepper, a Policy. Out: Rollout records, observations and rewards normalised; running statistics; start states.
+In: a Stepper, a Policy. Out: Rollout records, observations and rewards normalised; running statistics.
 Everything random comes from one generator, and `state` holds all that decides what comes next, so a collector that is
 put back continues to the bit.
 """
@@ -8,16 +8,15 @@ put back continues to the bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from gato.experts.curriculum import MAX_SEED, StartStates
 from gato.experts.policy import Policy
 from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies.mirror import Mirror
-from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import Condition
 from gato.specs import _Arrays
 
@@ -29,11 +28,6 @@ FAILURE_COST = 3.0
 falling would end a run of negative rewards, and must not pay."""
 START_STEPS = 400
 """Most steps of an episode that begins in a start state: what is to be learned there is how to go on from it."""
-MAX_SEED = 2**31 - 1
-VISIT_STEPS, STEPS_A_POLICY = 1000, 200
-"""Control steps a policy in which start states are gathered, and their mean number until another policy takes over."""
-START_NOISE = 0.1
-"""Standard deviation of the action noise (units of half the box) under which start states are gathered."""
 
 
 @dataclass
@@ -79,14 +73,6 @@ class Finished:
 
     returns: tuple[float, ...]
     lengths: tuple[int, ...]
-
-
-@dataclass(frozen=True, repr=False)
-class StartStates(_Arrays):
-    """Where episodes of training may begin, beside the environment's own starts."""
-
-    qpos_NQ: np.ndarray
-    qvel_NV: np.ndarray
 
 
 class Collector:
@@ -236,58 +222,3 @@ class Collector:
         self.observations_BO, self.discounted_B = arrays["observations"], arrays["discounted"]
         self.returns_B, self.lengths_B, self.limits_B = arrays["returns"], arrays["lengths"], arrays["limits"]
         self.rng.bit_generator.state = facts["rng"]
-
-
-class StartedStepper(BatchStepper):
-    """Environments whose episodes all begin in start states, drawn by their seeds."""
-
-    def __init__(self, skill_id: str, num_envs: int, starts: StartStates) -> None:
-        super().__init__(skill_id, num_envs, env_spec=find_env_spec(skill_id))
-        self.starts = starts
-
-    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
-        """Begins an episode in each of `ids`; observations (b, O)."""
-        rows = [int(np.random.default_rng(seed).integers(len(self.starts.qpos_NQ))) for seed in seeds]
-        return self.set_state(ids, self.starts.qpos_NQ[rows], self.starts.qvel_NV[rows])
-
-
-def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
-    """Environments that can be put into any state; ValueError where this MuJoCo is too old for them."""
-    stepper = make_stepper(skill_id, num_envs)
-    if not isinstance(stepper, BatchStepper):
-        raise ValueError(f"{skill_id}: training needs mujoco.batch; install mujoco >= 4.0")
-    return stepper
-
-
-def gather_starts(
-    policies: Sequence[Policy], *, seed: int, with_reversed: bool = False, num_envs: int = 64, every: int = 10
-) -> StartStates:
-    """States of a body that `policies` visit, each also where another left it, for `Collector` to begin in.
-
-    `with_reversed`: each comes again with its velocities reversed. A film played backwards shows a body that hops or
-    walks the other way, which exploration finds much later by itself.
-    """
-    rng, gathered = np.random.default_rng([seed, 2]), []
-    ids = np.arange(num_envs)
-    stepper = training_stepper(policies[0].skill, num_envs)
-    observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
-    acting_B = rng.integers(len(policies), size=num_envs)
-    for t in range(VISIT_STEPS * len(policies)):
-        means = [policy.act(policy.normalise(observations_BO)) for policy in policies]
-        unit_BA = np.clip(np.stack(means)[acting_B, ids], -1, 1)
-        unit_BA += START_NOISE * rng.standard_normal(unit_BA.shape, np.float32)
-        step = stepper.step(policies[0].to_box(unit_BA))
-        observations_BO = step.observations_BO
-        ended_B = step.terminated_B | step.truncated_B
-        if t % every == every - 1:
-            gathered.append(stepper.get_state(ids[~ended_B]))
-        if ended_B.any():
-            seeds = rng.integers(MAX_SEED, size=int(ended_B.sum())).tolist()
-            observations_BO[ended_B] = stepper.reset(ids[ended_B], seeds)
-        changes_B = ended_B | (rng.random(num_envs) < 1 / STEPS_A_POLICY)
-        acting_B = np.where(changes_B, rng.integers(len(policies), size=num_envs), acting_B)
-    qpos, qvel = zip(*gathered, strict=True)
-    qpos_NQ, qvel_NV = np.concatenate(qpos), np.concatenate(qvel)
-    if not with_reversed:
-        return StartStates(qpos_NQ, qvel_NV)
-    return StartStates(np.concatenate([qpos_NQ, qpos_NQ]), np.concatenate([qvel_NV, -qvel_NV]))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gato.experts.collect import LOG_ROOT_TWO_PI, Rollout
+from gato.experts.curriculum import Curriculum
 from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
 from gato.skills.bodies.mirror import Mirror
@@ -35,7 +36,7 @@ LAST_LAYER_GAIN = 0.01
 
 
 @dataclass(frozen=True)
-class PPOConfig:
+class PPOConfig(Curriculum):
     """How an expert is trained."""
 
     hidden: tuple[int, ...] = (64, 64)
@@ -61,16 +62,8 @@ class PPOConfig:
     final_std: float | None = None
     """Exploration noise is held below a line (of its logarithm) from `initial_std` to this over the run; None: it falls
     as the updates will. A body that learns to move only by loud noise learns to move well when it is gone."""
-    start_states: tuple[str, ...] = ()
-    """Experts (skill ids or folders) of the same body in whose states a share of the rows begins."""
-    start_share: float = 0.3
-    """That share of the environments begins every episode there."""
-    reward_limit: float | None = None
-    """Enough reward a step: what is beyond counts against it. Who runs ever faster cannot be told to turn round."""
     symmetric: bool = False
     """Learn from the mirror image of every step, too (Mittal et al. 2024); for bodies that are alike on both sides."""
-    init_from: str = ""
-    """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
 
     def most_std(self, done: float) -> float:
         """The loudest exploration noise allowed when that share of the run is done."""
@@ -86,7 +79,7 @@ class PPOConfig:
         wrong += [] if 0 <= self.discount < 1 else [f"discount={self.discount} (allowed: 0 to below 1)"]
         if self.final_std is not None and not self.minimal_std <= self.final_std <= self.initial_std:
             wrong.append(f"final_std={self.final_std} (allowed: minimal_std to initial_std)")
-        wrong += [] if 0 <= self.start_share <= 1 else [f"start_share={self.start_share} (allowed: 0 to 1)"]
+        wrong += self.wrong_shares()
         if wrong:
             raise ValueError(f"PPO settings out of range: {', '.join(wrong)}; sizes and rates must be above 0")
 

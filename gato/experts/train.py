@@ -26,7 +26,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gato.experts.collect import FAILURE_COST, Collector, Rollout, StartedStepper, gather_starts, training_stepper
+from gato.experts.collect import FAILURE_COST, Collector, Rollout
+from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
@@ -186,16 +187,18 @@ class _Run:
 
     def prime(self) -> None:
         """One rollout for the statistics alone (the first update would be blind), then one to learn from."""
+        self.collector.stepper.lift(self.config.lift_at(0.0))
         self.collector.collect(self.blank, self.config.rollout_steps)
         self.pending, _ = self.collector.collect(self.policy(), self.config.rollout_steps)
 
     def advance(self, pool: ThreadPoolExecutor) -> UpdateFigures:
         """One iteration: update on the pending rollout while the next one is collected."""
         assert self.pending is not None
+        done = self.iteration / self.num_iterations
+        self.collector.stepper.lift(self.config.lift_at(done))
         collecting = pool.submit(self.collector.collect, self.policy(), self.config.rollout_steps)
         if self.config.init_from and self.iteration == CRITIC_ITERATIONS:
             self.learner.begin_actor()
-        done = self.iteration / self.num_iterations
         figures = self.learner.update(
             self.pending,
             learning_rate=self.config.learning_rate * (1 - done),
@@ -295,7 +298,7 @@ def _evaluate(run: _Run) -> dict[str, float]:
 
 
 def _relative(text: str, skill_id: str) -> Policy:
-    """An expert of the same body. The humanoids sense alike, but are built differently: one's expert falls on the other."""
+    """An expert of the same body. Both humanoids sense alike but are built differently: each falls as the other."""
     policy = Policy.load(find_expert(text))
     theirs, ours = get_skill(policy.skill).body, get_skill(skill_id).body
     if theirs != ours:

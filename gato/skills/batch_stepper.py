@@ -22,6 +22,8 @@ from gato.skills.transition import Transition
 from gato.specs import near_match
 
 _ALL = slice(None)
+TRUNK = 1
+"""MuJoCo's number of a body's first part, after the world."""
 
 
 class BatchStepper:
@@ -44,7 +46,9 @@ class BatchStepper:
         has_contacts = CONTACT_FORCES in self.body.derived
         self._batch = Batch(self.model, num_envs, nthread=min(num_threads, num_envs), persistent=has_contacts)
         self._qpos_BQ, self._qvel_BV = self._batch.bind("qpos"), self._batch.bind("qvel")
-        self._ctrl_BA = self._batch.bind("ctrl")
+        self._ctrl_BA, self._forces_BN6 = self._batch.bind("ctrl"), self._batch.bind("xfrc_applied")
+        self._carried = 0.0
+        """N, upwards, at the first part."""
         self._contact_forces_BN6 = np.zeros((num_envs, self.model.nbody, 6))
         self._one = mujoco.MjData(self.model) if has_contacts else None
         """Where one simulation at a time is copied to, for what MuJoCo does not compute by itself."""
@@ -89,11 +93,17 @@ class BatchStepper:
         in_order = np.sort(ids)
         self._batch.reset(ids=in_order, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._qpos_BQ[ids], self._qvel_BV[ids] = qpos_BQ, qvel_BV
+        self._forces_BN6[ids, TRUNK, 2] = self._carried
         self._batch.forward(ids=in_order)
         self._elapsed_B[ids] = 0
         state = self._state(ids)
         self._place_BP[ids] = self.body.place(state)
         return self.body.observe(state)
+
+    def lift(self, share: float) -> None:
+        """From the next step on, carries that share of the body's weight in every row, upwards at its first part."""
+        self._carried = -share * self.model.body_mass.sum() * self.model.opt.gravity[2]
+        self._forces_BN6[:, TRUNK, 2] = self._carried
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that decides what comes next in every row: what `restore` takes, also in another process."""

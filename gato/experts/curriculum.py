@@ -1,0 +1,113 @@
+"""Where the episodes of a training begin, and what makes them easier at first.
+
+In: the names of other experts. Out: `Curriculum` (its settings), `StartStates`, steppers that begin there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gato.experts.policy import Policy
+from gato.skills.batch_stepper import BatchStepper
+from gato.skills.stepper import find_env_spec, make_stepper
+from gato.specs import _Arrays
+
+MAX_SEED = 2**31 - 1
+VISIT_STEPS, STEPS_A_POLICY = 1000, 200
+"""Control steps a policy in which start states are gathered, and their mean number until another policy takes over."""
+START_NOISE = 0.1
+"""Standard deviation of the action noise (units of half the box) under which start states are gathered."""
+LIFTED = 0.6
+"""Share of a run over which the help of `lift` falls to nothing."""
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Where a training begins, and what makes it easier."""
+
+    start_states: tuple[str, ...] = ()
+    """Experts (skill ids or folders) of the same body in whose states a share of the rows begins."""
+    start_share: float = 0.3
+    """That share of the environments begins every episode there."""
+    reward_limit: float | None = None
+    """Enough reward a step: what is beyond counts against it. Who runs ever faster cannot be told to turn round."""
+    init_from: str = ""
+    """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
+    lift: float = 0.0
+    """Share of its weight that the body is carried by at first, at its trunk; falls to 0 over 60 % of the run. Who gets
+    up with help learns what it is worth before it can (Huang et al. 2025)."""
+
+    def wrong_shares(self) -> list[str]:
+        """What is out of range, with what is allowed."""
+        shares = {"start_share": self.start_share, "lift": self.lift}
+        return [f"{name}={share} (allowed: 0 to 1)" for name, share in shares.items() if not 0 <= share <= 1]
+
+    def lift_at(self, done: float) -> float:
+        """The share carried when that share of the run is done."""
+        return self.lift * max(0.0, 1 - done / LIFTED)
+
+
+@dataclass(frozen=True, repr=False)
+class StartStates(_Arrays):
+    """Where episodes of training may begin, beside the environment's own starts."""
+
+    qpos_NQ: np.ndarray
+    qvel_NV: np.ndarray
+
+
+class StartedStepper(BatchStepper):
+    """Environments whose episodes all begin in start states, drawn by their seeds."""
+
+    def __init__(self, skill_id: str, num_envs: int, starts: StartStates) -> None:
+        super().__init__(skill_id, num_envs, env_spec=find_env_spec(skill_id))
+        self.starts = starts
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        """Begins an episode in each of `ids`; observations (b, O)."""
+        rows = [int(np.random.default_rng(seed).integers(len(self.starts.qpos_NQ))) for seed in seeds]
+        return self.set_state(ids, self.starts.qpos_NQ[rows], self.starts.qvel_NV[rows])
+
+
+def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
+    """Environments that can be put into any state; ValueError where this MuJoCo is too old for them."""
+    stepper = make_stepper(skill_id, num_envs)
+    if not isinstance(stepper, BatchStepper):
+        raise ValueError(f"{skill_id}: training needs mujoco.batch; install mujoco >= 4.0")
+    return stepper
+
+
+def gather_starts(
+    policies: Sequence[Policy], *, seed: int, with_reversed: bool = False, num_envs: int = 64, every: int = 10
+) -> StartStates:
+    """States of a body that `policies` visit, each also where another left it, for `Collector` to begin in.
+
+    `with_reversed`: each comes again with its velocities reversed. A film played backwards shows a body that hops or
+    walks the other way, which exploration finds much later by itself.
+    """
+    rng, gathered = np.random.default_rng([seed, 2]), []
+    ids = np.arange(num_envs)
+    stepper = training_stepper(policies[0].skill, num_envs)
+    observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
+    acting_B = rng.integers(len(policies), size=num_envs)
+    for t in range(VISIT_STEPS * len(policies)):
+        means = [policy.act(policy.normalise(observations_BO)) for policy in policies]
+        unit_BA = np.clip(np.stack(means)[acting_B, ids], -1, 1)
+        unit_BA += START_NOISE * rng.standard_normal(unit_BA.shape, np.float32)
+        step = stepper.step(policies[0].to_box(unit_BA))
+        observations_BO = step.observations_BO
+        ended_B = step.terminated_B | step.truncated_B
+        if t % every == every - 1:
+            gathered.append(stepper.get_state(ids[~ended_B]))
+        if ended_B.any():
+            seeds = rng.integers(MAX_SEED, size=int(ended_B.sum())).tolist()
+            observations_BO[ended_B] = stepper.reset(ids[ended_B], seeds)
+        changes_B = ended_B | (rng.random(num_envs) < 1 / STEPS_A_POLICY)
+        acting_B = np.where(changes_B, rng.integers(len(policies), size=num_envs), acting_B)
+    qpos, qvel = zip(*gathered, strict=True)
+    qpos_NQ, qvel_NV = np.concatenate(qpos), np.concatenate(qvel)
+    if not with_reversed:
+        return StartStates(qpos_NQ, qvel_NV)
+    return StartStates(np.concatenate([qpos_NQ, qpos_NQ]), np.concatenate([qvel_NV, -qvel_NV]))
