@@ -260,9 +260,7 @@ def test_noise_is_held_below_a_line_over_the_run():
         PPOConfig(final_std=3.0)
 
 
-def test_help_with_the_weight_falls_to_nothing_over_most_of_the_run():
-    config = PPOConfig(lift=0.8)
-    assert [config.lift_at(done) for done in (0.0, 0.3, 0.6, 1.0)] == pytest.approx([0.8, 0.4, 0.0, 0.0])
+def test_shares_of_a_curriculum_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"start_share=2 \(allowed: 0 to 1\), lift=-1 \(allowed: 0 to 1\)"):
         PPOConfig(start_share=2, lift=-1)
 

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,6 +163,20 @@ def test_command_line_names_what_differs_from_the_defaults():
     assert words.startswith("gato expert train hopper/hop-forward --steps 10 --seed 2")
     assert "discount 0.98" in words and "hop-backward" in words and words.endswith("--out x")
     assert "epochs" not in words
+
+
+def test_help_with_the_weight_falls_only_while_episodes_bring_nearly_the_best():
+    def after(lift, *returns):
+        run = SimpleNamespace(lift=lift, most=-np.inf, recent=deque(maxlen=100))
+        for value in returns:
+            run.recent.extend([(value, 1)] * 100)
+            train._Run._let_go(run)
+        return run.lift
+
+    assert after(0.5, 10.0) == pytest.approx(0.496)
+    assert after(0.5, 10.0, 8.9) == pytest.approx(0.496)
+    assert after(0.5, 10.0, 9.1) == pytest.approx(0.492)
+    assert after(0.002, 10.0) == 0.0
 
 
 def test_the_command_line_in_a_provenance_can_be_typed(monkeypatch):

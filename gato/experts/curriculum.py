@@ -20,8 +20,10 @@ VISIT_STEPS, STEPS_A_POLICY = 1000, 200
 """Control steps a policy in which start states are gathered, and their mean number until another policy takes over."""
 START_NOISE = 0.1
 """Standard deviation of the action noise (units of half the box) under which start states are gathered."""
-LIFTED = 0.6
-"""Share of a run over which the help of `lift` falls to nothing."""
+LIFT_STEP = 0.004
+"""By how much `lift` falls in an iteration that succeeds."""
+LIFT_SUCCESS = 0.9
+"""Of the best mean return so far: recent episodes that bring it are a success."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,13 @@ class Curriculum:
     init_from: str = ""
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
     lift: float = 0.0
-    """Share of its weight that the body is carried by at first, at its trunk; falls to 0 over 60 % of the run. Who gets
-    up with help learns what it is worth before it can (Huang et al. 2025)."""
+    """Share of its weight that the body is carried by at first, at its trunk; falls while episodes bring 90 % of the
+    best. Who gets up with help learns what it is worth before it can (Huang et al. 2025)."""
 
     def wrong_shares(self) -> list[str]:
         """What is out of range, with what is allowed."""
         shares = {"start_share": self.start_share, "lift": self.lift}
         return [f"{name}={share} (allowed: 0 to 1)" for name, share in shares.items() if not 0 <= share <= 1]
-
-    def lift_at(self, done: float) -> float:
-        """The share carried when that share of the run is done."""
-        return self.lift * max(0.0, 1 - done / LIFTED)
 
 
 @dataclass(frozen=True, repr=False)

@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gato.experts.collect import FAILURE_COST, Collector, Rollout
-from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
+from gato.experts.curriculum import LIFT_STEP, LIFT_SUCCESS, StartedStepper, gather_starts, training_stepper
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
@@ -130,6 +130,8 @@ class _Run:
         self.best = -np.inf
         self.seconds_before = 0.0
         self.recent: deque[tuple[float, int]] = deque(maxlen=100)
+        self.lift, self.most = config.lift, -np.inf
+        """Share of the weight that is carried now; the best mean of `recent` so far."""
         visitors = [_relative(text, skill_id) for text in config.start_states]
         is_fresh = not config.init_from
         starts = gather_starts(visitors, seed=seed, with_reversed=is_fresh) if visitors else None
@@ -187,7 +189,7 @@ class _Run:
 
     def prime(self) -> None:
         """One rollout for the statistics alone (the first update would be blind), then one to learn from."""
-        self.collector.stepper.lift(self.config.lift_at(0.0))
+        self.collector.stepper.lift(self.lift)
         self.collector.collect(self.blank, self.config.rollout_steps)
         self.pending, _ = self.collector.collect(self.policy(), self.config.rollout_steps)
 
@@ -195,7 +197,7 @@ class _Run:
         """One iteration: update on the pending rollout while the next one is collected."""
         assert self.pending is not None
         done = self.iteration / self.num_iterations
-        self.collector.stepper.lift(self.config.lift_at(done))
+        self.collector.stepper.lift(self.lift)
         collecting = pool.submit(self.collector.collect, self.policy(), self.config.rollout_steps)
         if self.config.init_from and self.iteration == CRITIC_ITERATIONS:
             self.learner.begin_actor()
@@ -207,8 +209,16 @@ class _Run:
         )
         self.pending, finished = collecting.result()
         self.recent.extend(zip(finished.returns, finished.lengths, strict=True))
+        self._let_go()
         self.iteration += 1
         return figures
+
+    def _let_go(self) -> None:
+        """Carry less of the body once what it does with this help is nearly its best."""
+        if self.lift and len(self.recent) == self.recent.maxlen:
+            mean = float(np.mean([value for value, _ in self.recent]))
+            self.most = max(self.most, mean)
+            self.lift = max(0.0, self.lift - LIFT_STEP * (mean >= LIFT_SUCCESS * self.most))
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all, and the policy `last`."""
@@ -220,6 +230,7 @@ class _Run:
         arrays = {f"{group}/{k}": np.ascontiguousarray(v) for group, kept in groups.items() for k, v in kept.items()}
         facts = {"learner": learner_facts, "collector": collector_facts, "iteration": self.iteration}
         facts |= {"best": self.best, "recent": list(self.recent), "seconds": self.seconds_before}
+        facts |= {"lift": self.lift, "most": self.most}
         content = save(arrays, metadata={"facts": json.dumps(facts)})
         write_atomic(self.folder / STATE, content)
         self.policy().save(self.folder / "last")
@@ -246,6 +257,7 @@ class _Run:
         self.pending = Rollout(**groups["pending"]) if groups["pending"] else None
         self.iteration, self.best, self.seconds_before = facts["iteration"], facts["best"], facts["seconds"]
         self.recent.extend((value, length) for value, length in facts["recent"])
+        self.lift, self.most = facts["lift"], facts["most"]
 
 
 def _loop(run: _Run, writers: list[Writer]) -> None:
@@ -276,6 +288,7 @@ def _loop(run: _Run, writers: list[Writer]) -> None:
 def _figures(run: _Run, figures: UpdateFigures) -> dict[str, float]:
     row = asdict(figures)
     row["std"] = float(np.exp(run.learner.log_std_A.numpy()).mean())
+    row["lift"] = run.lift
     if run.recent:
         row["return"], row["length"] = (float(np.mean(column)) for column in zip(*run.recent, strict=True))
     return row
