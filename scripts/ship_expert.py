@@ -39,25 +39,34 @@ def ship(run: Path) -> dict[str, object]:
         **measured,
         "random": random.return_.mean,
     }
+    inputs = remembered(record["inputs"], home, set(), replaced=policy.skill)
     folder = policy.save(SHIPPED / policy.skill)
     ship_curve(home, folder)
-    said = {"inputs": remembered(record["inputs"], home, set()), "content_hash": content_hash(folder), "result": result}
+    said = {"inputs": inputs, "content_hash": content_hash(folder), "result": result}
     write_json(folder / PROVENANCE, {**record, **said})
     return result
 
 
-def remembered(inputs: dict[str, dict[str, Any]], beside: Path, told: set[str]) -> dict[str, dict[str, Any]]:
+def remembered(
+    inputs: dict[str, dict[str, Any]], beside: Path, told: set[str], *, replaced: str
+) -> dict[str, dict[str, Any]]:
     """Hashes and commands of what the expert was trained from, back to the beginning: the runs themselves go.
 
-    Experts that learn from each other share ancestors: what one was made of is `told` once.
+    Experts that learn from each other share ancestors: what one was made of is `told` once. The shipped expert of
+    `replaced` goes too, so that its own record is told.
     """
     kept: dict[str, dict[str, Any]] = {}
     for name, entry in inputs.items():
         shipped = SHIPPED / name if name in SKILLS else None
         is_shipped = shipped is not None and content_hash(shipped) == entry["hash"]
         earlier = f"earlier {name}" if shipped else name
-        kept[name] = {"id": f"shipped:{name}" if is_shipped else earlier, "hash": entry["hash"]}
-        if is_shipped:
+        stays = is_shipped and name != replaced
+        kept[name] = {"id": f"shipped:{name}" if stays else earlier, "hash": entry["hash"]}
+        if stays:
+            continue
+        if is_shipped and shipped:
+            record = read_provenance(shipped)
+            kept[name] |= {"command": record["command"], "inputs": record["inputs"]}
             continue
         place = find_artifact(entry.get("path", name), beside=beside)
         home = next((one for one in (place, place and place.parent) if one and (one / PROVENANCE).is_file()), None)
@@ -66,8 +75,8 @@ def remembered(inputs: dict[str, dict[str, Any]], beside: Path, told: set[str]) 
         if "command" in record:
             is_new = entry["hash"] not in told
             told.add(entry["hash"])
-            earlier_inputs = remembered(record["inputs"], home or beside, told) if is_new else {}
-            kept[name] |= {"command": record["command"], "inputs": earlier_inputs}
+            before = remembered(record["inputs"], home or beside, told, replaced=replaced) if is_new else {}
+            kept[name] |= {"command": record["command"], "inputs": before}
     return kept
 
 
