@@ -22,7 +22,7 @@ START_NOISE = 0.1
 """Standard deviation of the action noise (units of half the box) under which start states are gathered."""
 LIFT_STEP = 0.004
 """By how much `lift` falls in an iteration that succeeds."""
-LIFT_SUCCESS = 0.9
+LIFT_SUCCESS = 0.75
 """Of the best mean return so far: recent episodes that bring it are a success."""
 
 
@@ -39,7 +39,7 @@ class Curriculum:
     init_from: str = ""
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
     lift: float = 0.0
-    """Share of its weight that the body is carried by at first, at its trunk; falls while episodes bring 90 % of the
+    """Share of its weight that the body is carried by at first, at its trunk; falls while episodes bring 3/4 of the
     best. Who gets up with help learns what it is worth before it can (Huang et al. 2025)."""
 
     def wrong_shares(self) -> list[str]:
