@@ -165,18 +165,18 @@ def test_command_line_names_what_differs_from_the_defaults():
     assert "epochs" not in words
 
 
-def test_help_with_the_weight_falls_only_while_episodes_bring_nearly_the_best():
+def test_help_with_the_weight_falls_while_episodes_bring_nearly_the_best_and_rises_while_not():
     def after(lift, *returns):
-        run = SimpleNamespace(lift=lift, most=-np.inf, recent=deque(maxlen=100))
+        run = SimpleNamespace(lift=lift, most=-np.inf, recent=deque(maxlen=100), config=PPOConfig(lift=0.5))
         for value in returns:
             run.recent.extend([(value, 1)] * 100)
             train._Run._let_go(run)
         return run.lift
 
-    assert after(0.5, 10.0) == pytest.approx(0.496)
-    assert after(0.5, 10.0, 7.4) == pytest.approx(0.496)
-    assert after(0.5, 10.0, 7.6) == pytest.approx(0.492)
-    assert after(0.002, 10.0) == 0.0
+    assert after(0.4, 10.0) == pytest.approx(0.398)
+    assert after(0.4, 10.0, 7.6) == pytest.approx(0.396)
+    assert after(0.4, 10.0, 7.4, 7.4) == pytest.approx(0.402)
+    assert after(0.001, 10.0) == 0.0 and after(0.5, 10.0, 7.4, 7.4) == 0.5
 
 
 def test_the_command_line_in_a_provenance_can_be_typed(monkeypatch):

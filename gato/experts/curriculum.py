@@ -20,8 +20,8 @@ VISIT_STEPS, STEPS_A_POLICY = 1000, 200
 """Control steps a policy in which start states are gathered, and their mean number until another policy takes over."""
 START_NOISE = 0.1
 """Standard deviation of the action noise (units of half the box) under which start states are gathered."""
-LIFT_STEP = 0.004
-"""By how much `lift` falls in an iteration that succeeds."""
+LIFT_STEP = 0.002
+"""By how much `lift` falls in an iteration that succeeds, and rises in one that does not."""
 LIFT_SUCCESS = 0.75
 """Of the best mean return so far: recent episodes that bring it are a success."""
 
@@ -40,7 +40,7 @@ class Curriculum:
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
     lift: float = 0.0
     """Share of its weight that the body is carried by at first, at its trunk; falls while episodes bring 3/4 of the
-    best. Who gets up with help learns what it is worth before it can (Huang et al. 2025)."""
+    best, else rises. Who gets up with help learns what it is worth before it can (Huang et al. 2025)."""
 
     def wrong_shares(self) -> list[str]:
         """What is out of range, with what is allowed."""

@@ -214,11 +214,12 @@ class _Run:
         return figures
 
     def _let_go(self) -> None:
-        """Carry less of the body once what it does with this help is nearly its best."""
-        if self.lift and len(self.recent) == self.recent.maxlen:
+        """Carry less of the body while what it does with this help is nearly its best, and more while it is not."""
+        if self.config.lift and len(self.recent) == self.recent.maxlen:
             mean = float(np.mean([value for value, _ in self.recent]))
             self.most = max(self.most, mean)
-            self.lift = max(0.0, self.lift - LIFT_STEP * (mean >= LIFT_SUCCESS * self.most))
+            change = -LIFT_STEP if mean >= LIFT_SUCCESS * self.most else LIFT_STEP
+            self.lift = min(max(0.0, self.lift + change), self.config.lift)
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all, and the policy `last`."""
