@@ -256,7 +256,7 @@ def test_noise_is_held_below_a_line_over_the_run():
     learner = Learner(config, num_observations=O, num_actions=A, seed=0)
     learner.update(rollout(), learning_rate=1e-4, most_std=0.7)
     np.testing.assert_allclose(np.exp(learner.weights()[1]), 0.7, rtol=1e-6)
-    with pytest.raises(ValueError, match=r"final_std=3\.0 \(allowed: minimal_std to initial_std\)"):
+    with pytest.raises(ValueError, match=r"final_std=3\.0 \(allowed: above 0, minimal_std to initial_std\)"):
         PPOConfig(final_std=3.0)
 
 
@@ -297,6 +297,24 @@ def test_first_episodes_are_cut_anywhere_so_that_ages_differ():
 def test_settings_out_of_range_are_named_together():
     with pytest.raises(ValueError, match=r"epochs=0.*discount=1\.5"):
         PPOConfig(epochs=0, discount=1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden", (64, 0)),
+        ("learning_rate", np.inf),
+        ("target_divergence", -1.0),
+        ("minimal_std", np.nan),
+        ("minimal_std", 2.0),
+        ("final_std", 0.0),
+        ("reward_limit", np.nan),
+    ],
+)
+def test_a_setting_that_training_could_not_stand_is_refused_at_once(name, value):
+    """Bug: each of these was taken, and ended in a domain error, in MuJoCo's warnings or in nothing being learned."""
+    with pytest.raises(ValueError, match=f"PPO settings out of range: {name}="):
+        PPOConfig(**{name: value})
 
 
 def test_written_out_gradients_equal_autograd():

@@ -1,9 +1,11 @@
 """Whole runs, small: equal when seeded, exact when resumed, and errors that say what to do."""
 
 import csv
+import dataclasses
 import json
 import os
 import runpy
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,7 +23,8 @@ from gato import cli
 from gato.experts import train
 from gato.experts.policy import Policy
 from gato.experts.ppo import PPOConfig
-from gato.experts.train import command_line, train_expert
+from gato.experts.settings import command_line
+from gato.experts.train import train_expert
 from gato.runs import content_hash, read_provenance
 
 SKILL = "inverted-pendulum/balance"
@@ -177,16 +180,55 @@ def test_help_with_the_weight_falls_while_episodes_bring_nearly_the_best_and_ris
     assert after(0.4, 10.0, 7.6) == pytest.approx(0.396)
     assert after(0.4, 10.0, 7.4, 7.4) == pytest.approx(0.402)
     assert after(0.001, 10.0) == 0.0 and after(0.5, 10.0, 7.4, 7.4) == 0.5
+    assert after(0.4, -10.0, -12.0) == pytest.approx(0.396)
 
 
 def test_the_command_line_in_a_provenance_can_be_typed(monkeypatch):
     """Bug: it said `--symmetric True`, which the command refuses."""
     config = PPOConfig(hidden=(32, 16), symmetric=True, reward_limit=4.5, start_states=("hopper/hop-backward",))
-    words = command_line("swimmer/swim-forward", steps=10, seed=2, out="x", config=config)
+    words = command_line("swimmer/swim-forward", steps=10, seed=2, out="my runs/x", config=config)
     given = {}
     monkeypatch.setattr("gato.experts.train.train_expert", lambda skill, **settings: given.update(settings))
-    assert cli.run(words.split()[1:]) == 0
-    assert given["config"] == config
+    assert cli.run(shlex.split(words)[1:]) == 0
+    assert given["config"] == config and given["out"] == "my runs/x"
+
+
+@pytest.mark.parametrize(
+    ("config", "hint"),
+    [
+        (PPOConfig(init_from="reacher/reach"), "is one of reacher"),
+        (PPOConfig(symmetric=True), "is not alike on both sides"),
+        (PPOConfig(lift=0.1), "cannot get up; these can: half-cheetah"),
+        (PPOConfig(init_from=SKILL, hidden=(8,)), "pass the same hidden widths"),
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, config, hint):
+    """Bug: the corrected command found a folder that was not empty, and --resume another run."""
+    with pytest.raises(ValueError, match=hint):
+        train_expert(SKILL, steps=500, seed=0, out=tmp_path / "a", config=config)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_run_that_began_from_an_expert_is_resumed_without_it(tmp_path):
+    parent = train_expert(SKILL, steps=300, seed=0, out=tmp_path / "parent", config=TINY)
+    config = dataclasses.replace(TINY, init_from=str(parent / "last"))
+    train_expert(SKILL, steps=600, seed=0, out=tmp_path / "a", config=config)
+    kept = {file: (tmp_path / "a" / file).read_bytes() for file in ("provenance.json", "run.json")}
+    shutil.rmtree(parent)
+    train_expert(SKILL, steps=600, seed=0, out=tmp_path / "a", config=config, resume=True)
+    assert kept == {file: (tmp_path / "a" / file).read_bytes() for file in kept}
+    assert json.loads(kept["run.json"])["command"].startswith(f"gato expert train {SKILL} --steps 600")
+
+
+def test_what_changed_since_a_run_began_is_told_by_name(tmp_path):
+    train_expert(SKILL, steps=300, seed=0, out=tmp_path / "a", config=TINY)
+    before = json.loads((tmp_path / "a" / "run.json").read_text())
+    del before["config"]["lift"]  # a setting newer than the run
+    (tmp_path / "a" / "run.json").write_text(json.dumps(before))
+    train_expert(SKILL, steps=300, seed=0, out=tmp_path / "a", config=TINY, resume=True)
+    with pytest.raises(ValueError, match=r"is another run \(discount was 0.99, now 0.9\);"):
+        changed = dataclasses.replace(TINY, discount=0.9)
+        train_expert(SKILL, steps=300, seed=0, out=tmp_path / "a", config=changed, resume=True)
 
 
 def test_a_run_kept_for_another_day_goes_on(tmp_path, monkeypatch):

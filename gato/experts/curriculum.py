@@ -5,6 +5,7 @@ In: the names of other experts. Out: `Curriculum` (its settings), `StartStates`,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,10 +43,13 @@ class Curriculum:
     """Share of its weight that the body is carried by at first, at its trunk; falls while episodes bring 3/4 of the
     best, else rises. Who gets up with help learns what it is worth before it can (Huang et al. 2025)."""
 
-    def wrong_shares(self) -> list[str]:
-        """What is out of range, with what is allowed."""
-        shares = {"start_share": self.start_share, "lift": self.lift}
-        return [f"{name}={share} (allowed: 0 to 1)" for name, share in shares.items() if not 0 <= share <= 1]
+    def limits(self) -> dict[str, tuple[bool, str]]:
+        """Name -> whether its value is in range, and what that is."""
+        return {
+            "start_share": (0 <= self.start_share <= 1, "0 to 1"),
+            "reward_limit": (self.reward_limit is None or math.isfinite(self.reward_limit), "finite numbers"),
+            "lift": (0 <= self.lift <= 1, "0 to 1"),
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,9 +82,17 @@ def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
 
 
 def gather_starts(
-    policies: Sequence[Policy], *, seed: int, with_reversed: bool = False, num_envs: int = 64, every: int = 10
+    policies: Sequence[Policy],
+    *,
+    seed: int,
+    with_reversed: bool = False,
+    lift: float = 0.0,
+    num_envs: int = 64,
+    every: int = 10,
 ) -> StartStates:
     """States of a body that `policies` visit, each also where another left it, for `Collector` to begin in.
+
+    `lift`: that share of their weight is carried meanwhile.
 
     `with_reversed`: each comes again with its velocities reversed. A film played backwards shows a body that hops or
     walks the other way, which exploration finds much later by itself.
@@ -88,6 +100,7 @@ def gather_starts(
     rng, gathered = np.random.default_rng([seed, 2]), []
     ids = np.arange(num_envs)
     stepper = training_stepper(policies[0].skill, num_envs)
+    stepper.lift(lift)
     observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
     acting_B = rng.integers(len(policies), size=num_envs)
     for t in range(VISIT_STEPS * len(policies)):

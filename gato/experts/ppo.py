@@ -8,7 +8,7 @@ probability ratio to the policy that collected, which with overlapped collecting
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class PPOConfig(Curriculum):
     discount: float = 0.99
     """Of rewards, a step."""
     initial_std: float = 0.6
-    """Exploration noise at the beginning, in units of half the action box."""
+    """Exploration noise at the beginning, in units of half the action box; with `init_from` it is the expert's own."""
     minimal_std: float = 0.0
     """Exploration noise never falls below this; a floor makes gaits that forgive disturbed actions."""
     final_std: float | None = None
@@ -70,18 +70,25 @@ class PPOConfig(Curriculum):
         return math.inf if self.final_std is None else self.initial_std ** (1 - done) * self.final_std**done
 
     def __post_init__(self) -> None:
+        above = ("num_envs", "rollout_steps", "minibatch_size", "epochs", "learning_rate", "initial_std")
+        allowed = {
+            **{name: (0 < getattr(self, name) < math.inf, "above 0") for name in above},
+            "hidden": (all(width > 0 for width in self.hidden), "widths above 0"),
+            "target_divergence": (0 <= self.target_divergence < math.inf, "0 or more"),
+            "discount": (0 <= self.discount < 1, "0 to below 1"),
+            "minimal_std": (0 <= self.minimal_std <= self.initial_std, "0 to initial_std"),
+            "final_std": (
+                self.final_std is None
+                or (self.final_std > 0 and self.minimal_std <= self.final_std <= self.initial_std),
+                "above 0, minimal_std to initial_std",
+            ),
+            **self.limits(),
+        }
         wrong = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
-            if field.name in ("num_envs", "rollout_steps", "minibatch_size", "epochs", "learning_rate", "initial_std")
-            and not getattr(self, field.name) > 0
+            f"{name}={getattr(self, name)} (allowed: {words})" for name, (fits, words) in allowed.items() if not fits
         ]
-        wrong += [] if 0 <= self.discount < 1 else [f"discount={self.discount} (allowed: 0 to below 1)"]
-        if self.final_std is not None and not self.minimal_std <= self.final_std <= self.initial_std:
-            wrong.append(f"final_std={self.final_std} (allowed: minimal_std to initial_std)")
-        wrong += self.wrong_shares()
         if wrong:
-            raise ValueError(f"PPO settings out of range: {', '.join(wrong)}; sizes and rates must be above 0")
+            raise ValueError(f"PPO settings out of range: {', '.join(wrong)}")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -31,9 +32,10 @@ from gato.experts.curriculum import LIFT_STEP, LIFT_SUCCESS, StartedStepper, gat
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
+from gato.experts.settings import command_line, parents, refuse_other_run, settings_of
 from gato.experts.shipped import find_expert
 from gato.progress import Progress
-from gato.runs import HISTORY, as_input, open_run, read_json, write_atomic, write_json, write_provenance
+from gato.runs import HISTORY, PROVENANCE, open_run, read_json, write_atomic, write_json, write_provenance
 from gato.skills.bodies import BODIES
 from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
@@ -70,49 +72,45 @@ def train_expert(
     A killed run goes on with `resume` and ends with the same weights as one that was left alone. Ctrl-C leaves `best`,
     `last` and the newest checkpoint.
     """
-    skill = get_skill(skill_id)
-    config = config or PPOConfig()
-    if steps < 1:
-        raise ValueError(f"steps={steps}; an expert needs at least 1, and usually millions")
-    settings = json.loads(json.dumps({"skill": skill.id, "steps": steps, "seed": seed, "config": asdict(config)}))
-    inputs = {
-        text: as_input(find_expert(text))
-        for text in dict.fromkeys([*config.start_states, *([config.init_from] if config.init_from else [])])
-    }
+    skill, config = get_skill(skill_id), config or PPOConfig()
+    asked = settings_of(skill.id, steps=steps, seed=seed, config=config)
     folder = open_run(out, overwrite=overwrite, resume=resume)
-    if resume and (folder / "run.json").is_file():
-        _check_same_run(read_json(folder / "run.json"), settings, folder)
-    write_json(folder / "run.json", settings)
-    begun = time.monotonic()
-    with one_torch_thread():
+    place = folder / "run.json"
+    begun = read_json(place) if resume and place.is_file() else {}
+    if begun:
+        refuse_other_run(begun, asked, folder)
+    with one_torch_thread(), _leaves_nothing(folder, unless=bool(begun)):
+        command = begun.get("command") or command_line(skill.id, steps=steps, seed=seed, out=out, config=config)
+        inputs = begun["inputs"] if "inputs" in begun else parents(config)
         run = _Run(skill.id, steps=steps, seed=seed, config=config, folder=folder)
         if resume:
             run.load()
-        writers = open_writers(folder / "logs", logger, settings, first_step=run.steps_done)
+        write_json(place, {**asked, "command": command, "inputs": inputs})
+        if run.iteration == run.num_iterations and (folder / PROVENANCE).is_file():
+            log.info("%s is finished already", folder)
+            return folder
+    with one_torch_thread():
+        writers = open_writers(folder / "logs", logger, asked, first_step=run.steps_done)
         try:
             _loop(run, writers)
         finally:
             for writer in writers:
                 writer.close()
-    command = command_line(skill.id, steps=steps, seed=seed, out=out, config=config)
-    record = write_provenance(folder, command=command, config=settings, seeds={"train": seed}, inputs=inputs)
-    seconds = round(run.seconds_before + time.monotonic() - begun, 1)
-    result = {"steps": run.steps_done, "seconds": seconds, **run.score()}
-    write_json(folder / "provenance.json", {**record, "result": result})
+    record = write_provenance(folder, command=command, config=asked, seeds={"train": seed}, inputs=inputs)
+    result = {"steps": run.steps_done, "seconds": round(run.seconds_before, 1), **run.score()}
+    write_json(folder / PROVENANCE, {**record, "result": result})
     return folder
 
 
-def command_line(skill_id: str, *, steps: int, seed: int, out: str | Path, config: PPOConfig) -> str:
-    """What to type to train this expert again: every setting that is not the default."""
-    words = ["gato expert train", skill_id, f"--steps {steps}", f"--seed {seed}"]
-    for field in fields(PPOConfig):
-        value = getattr(config, field.name)
-        if value == getattr(PPOConfig(), field.name):
-            continue
-        shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-        flag = f"--{field.name.replace('_', '-')}"
-        words.append(flag if value is True else f"{flag} {shown}")
-    return " ".join([*words, f"--out {out}"])
+@contextmanager
+def _leaves_nothing(folder: Path, *, unless: bool) -> Iterator[None]:
+    """A run that cannot begin leaves no folder that would refuse the corrected command."""
+    try:
+        yield
+    except BaseException:
+        if not unless:
+            shutil.rmtree(folder)
+        raise
 
 
 class _Run:
@@ -132,9 +130,12 @@ class _Run:
         self.recent: deque[tuple[float, int]] = deque(maxlen=100)
         self.lift, self.most = config.lift, -np.inf
         """Share of the weight that is carried now; the best mean of `recent` so far."""
+        if config.lift and "height" not in stepper.body.readings:
+            tall = ", ".join(name for name, body in BODIES.items() if "height" in body.readings)
+            raise ValueError(f"lift={config.lift}, but {stepper.body.name} cannot get up; these can: {tall}")
         visitors = [_relative(text, skill_id) for text in config.start_states]
         is_fresh = not config.init_from
-        starts = gather_starts(visitors, seed=seed, with_reversed=is_fresh) if visitors else None
+        starts = gather_starts(visitors, seed=seed, with_reversed=is_fresh, lift=config.lift) if visitors else None
         self.collector = Collector(
             stepper,
             seed=seed,
@@ -160,14 +161,19 @@ class _Run:
             low_A=spec.action_low,
             high_A=spec.action_high,
         )
-        if config.init_from:
-            parent = _relative(config.init_from, skill_id)
-            if parent.activation != "tanh" or parent.is_squashed:
-                raise ValueError(f"init_from {config.init_from} is no plain tanh network; pass one that ppo trained")
-            self.learner.begin_from(parent)
-            self.collector.keep_normaliser(parent)
-            self.blank = replace(parent, skill=skill_id).with_layers(*self.learner.weights())
+        self.collector.learns_normaliser = is_fresh
+        if config.init_from and not (folder / STATE).is_file():
+            self._begin_from(config.init_from)
         self.pending: Rollout | None = None
+
+    def _begin_from(self, text: str) -> None:
+        """Take over an expert's weights and normaliser; a resumed run has them in its checkpoint."""
+        parent = _relative(text, self.skill_id)
+        if parent.activation != "tanh" or parent.is_squashed:
+            raise ValueError(f"init_from {text} is no plain tanh network; pass one that ppo trained")
+        self.learner.begin_from(parent)
+        self.collector.keep_normaliser(parent)
+        self.blank = replace(parent, skill=self.skill_id).with_layers(*self.learner.weights())
 
     @property
     def steps_an_iteration(self) -> int:
@@ -218,7 +224,8 @@ class _Run:
         if self.config.lift and len(self.recent) == self.recent.maxlen:
             mean = float(np.mean([value for value, _ in self.recent]))
             self.most = max(self.most, mean)
-            change = -LIFT_STEP if mean >= LIFT_SUCCESS * self.most else LIFT_STEP
+            is_near = mean >= self.most - (1 - LIFT_SUCCESS) * abs(self.most)
+            change = -LIFT_STEP if is_near else LIFT_STEP
             self.lift = min(max(0.0, self.lift + change), self.config.lift)
 
     def save(self) -> None:
@@ -318,14 +325,6 @@ def _relative(text: str, skill_id: str) -> Policy:
     if theirs != ours:
         raise ValueError(f"the expert {text} is one of {theirs} ({policy.skill}), but {skill_id} needs one of {ours}")
     return policy
-
-
-def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    changed = [f"{key} was {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]]
-    if changed:
-        raise ValueError(
-            f"{folder} is another run ({'; '.join(changed)}); resume with its own settings or change --out"
-        )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Out: `Recording`s, checked; every unknown key, skill and body is named at once, 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -94,8 +95,8 @@ class Recording:
             wrong.append(f"episodes is {self.episodes}; at least 1")
         if self.seed < 0:
             wrong.append(f"seed is {self.seed}; at least 0")
-        if not self.noise or any(level < 0 for level in self.noise):
-            wrong.append(f"noise is {list(self.noise)}; standard deviations of at least 0, at least one")
+        if not self.noise or not all(0 <= level < math.inf for level in self.noise):
+            wrong.append(f"noise is {list(self.noise)}; finite standard deviations of at least 0, at least one")
         return wrong
 
     def _wrong_switch(self) -> list[str]:

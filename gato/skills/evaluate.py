@@ -77,6 +77,8 @@ class Evaluation:
 
 def evaluation_seeds(seed: int, episodes: int) -> tuple[int, ...]:
     """The start of every episode of an evaluation, the same in every command."""
+    if seed < 0:
+        raise ValueError(f"seed={seed}; allowed: 0 or more")
     return tuple(seed * SEED_STRIDE + index for index in range(episodes))
 
 
