@@ -133,7 +133,8 @@ def expert_eval(
         skill: Skill id, or all: those without a shipped expert are named, and left out.
         episodes: Episodes a skill.
         seed: Episode i starts from seed * 100003 + i.
-        expert: shipped, a policy folder, a training run, sb3:PATH.zip, sb3:HUB_OWNER/NAME, or module.py:factory.
+        expert: shipped, steady, random, zero, a policy folder, a run, sb3:PATH.zip, sb3:HUB_OWNER/NAME, or
+            module.py:factory.
         normalizer: The vecnormalize.pkl of an sb3: expert, a file here or in its repository. It is a pickle.
     """
     from gato.experts.measure import measure_experts

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gato.data.minari_io import check_dataset_id, open_dataset
+from gato.experts.shipped import NAMED, has_shipped_expert
 from gato.progress import Progress
 from gato.recording.blocks import Block, Plan, plan_block, record_block
-from gato.recording.crew import NAMED, Crew, find_crew
+from gato.recording.crew import Crew, find_crew
 from gato.recording.dataset import assemble, made_by, publish
 from gato.recording.recipe import Recording, find_recipe, load_recipe
 from gato.runs import minari_root, read_json, write_json
@@ -66,6 +67,7 @@ def record_recipe(
     if experts is not None:
         folder = str(experts / "{skill}")
         recordings = tuple(replace(one, expert=folder) if one.expert in NAMED else one for one in recordings)
+    _refuse_without_experts(recordings)
     if not (resume or overwrite):
         for recording in recordings:
             _refuse_existing(recording)
@@ -111,6 +113,22 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
     publish(staging / "dataset", target)
     shutil.rmtree(staging)
     return recording.id
+
+
+def _refuse_without_experts(recordings: Sequence[Recording]) -> None:
+    """ValueError at once, not after the hours before them, for entries whose expert does not come with Gato."""
+    missing = [
+        skill
+        for recording in recordings
+        for name in {*recording.experts} & NAMED.keys()
+        for skill in recording.skills
+        if not has_shipped_expert(NAMED[name](skill))
+    ]
+    if missing:
+        raise ValueError(
+            f"no expert comes with Gato for {', '.join(dict.fromkeys(missing))}; leave those entries out of a copy of"
+            " the recipe, or give each its own (expert: FOLDER)"
+        )
 
 
 def _max_steps(recording: Recording, stepper: Stepper) -> int:

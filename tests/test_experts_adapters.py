@@ -77,6 +77,12 @@ def test_an_expert_of_another_body_is_refused(tmp_path):
         load_expert("hopper/hop-forward", spec)
 
 
+def test_an_expert_of_a_body_of_the_same_shape_is_refused():
+    """Bug: a walker recorded under the half-cheetah's expert, 18 steps in 2 episodes, without a word."""
+    with pytest.raises(ValueError, match="is one of half-cheetah, but walker2d/run-forward needs one of walker2d"):
+        load_expert("half-cheetah/run-forward", skill_env_spec("walker2d/run-forward"))
+
+
 def test_unknown_expert_gets_a_near_match():
     with pytest.raises(ValueError, match='did you mean "hopper/hop-forward"'):
         load_expert("hopper/hop-forwards", HOPPER)
@@ -120,7 +126,7 @@ def test_every_other_skill_has_a_shipped_expert_with_its_command_and_score(skill
     assert record["command"].startswith(f"gato expert train {skill_id} ")
     assert record["content_hash"] == content_hash(SHIPPED / skill_id)
     assert record["result"]["success"] >= 0.9
-    assert sum(file.stat().st_size for file in (SHIPPED / skill_id).iterdir()) < 100_000
+    assert sum(file.stat().st_size for file in (SHIPPED / skill_id).iterdir()) < 150_000
 
 
 BARS = {

@@ -311,3 +311,13 @@ def test_a_recording_that_failed_before_its_first_block_leaves_nothing(minari_ro
     code.write_text("def make(env):\n    return lambda o: (o[:, 2] > 0).astype(int)\n")
     stored = next(episodes(open_dataset(record_skill(recording))))
     assert np.array_equal(stored.actions[:, 0], stored.observations[:-1, 2] > 0)
+
+
+def test_a_recipe_whose_expert_is_missing_is_refused_before_anything_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "root"))
+    monkeypatch.setattr("gato.record.has_shipped_expert", lambda name: name != "swimmer/swim-forward")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("datasets: [{skill: inverted-pendulum/balance}, {skill: swimmer/swim-forward}]")
+    with pytest.raises(ValueError, match="no expert comes with Gato for swimmer/swim-forward; leave those entries out"):
+        record_recipe(recipe)
+    assert not (tmp_path / "root").exists()

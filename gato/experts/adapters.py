@@ -8,6 +8,7 @@ Naming a Python file runs it: only files that you trust. A zip is read without r
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 import traceback
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from gato.skills.evaluate import Actor
 from gato.skills.spaces import body_spec
 from gato.skills.table import SKILLS
 from gato.specs import BodySpec, near_match
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ def open_expert(text: str, env_spec: EnvSpec, normalizer: str = "") -> Expert:
         skill = SKILLS.get(agent.skill)
         # What others recorded is Gymnasium's own reward.
         recorded = score_of_agent(files.archive) if skill is None or skill.is_standard else None
+        if recorded is None:
+            log.warning(
+                "no score lies beside %s: whether body and normaliser are its own is not checked", files.archive
+            )
         return Expert(agent, files.archive, files.normaliser, recorded)
     folder = find_expert(text)
     policy = Policy.load(folder)
@@ -77,6 +84,12 @@ def open_expert(text: str, env_spec: EnvSpec, normalizer: str = "") -> Expert:
         raise ValueError(
             f"the expert {text} ({policy.skill}) reads {got[0]} numbers and gives {got[1]}, but {env_spec.id} observes"
             f" {wanted[0]} and takes {wanted[1]}; choose an expert of the same body"
+        )
+    skill, own = SKILLS.get(_skill_id(env_spec)), SKILLS.get(policy.skill)
+    if skill is not None and own is not None and skill.body != own.body:
+        raise ValueError(
+            f"the expert {text} ({policy.skill}) is one of {own.body}, but {skill.id} needs one of {skill.body}: what"
+            " they sense and move has other names, or other limbs"
         )
     is_own = policy.skill == _skill_id(env_spec)
     return Expert(policy, folder, recorded=score_of_policy(folder) if is_own else None)
@@ -124,7 +137,7 @@ def _call_factory(path: Path, name: str, env: gymnasium.Env[Any, Any]) -> Any:
     module = _load_module(path)
     factory = getattr(module, name, None)
     if not callable(factory):
-        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
         raise ValueError(f'{path} has no function "{name}"; {near_match(name, own) if own else "it defines none"}')
     with _told_where(f"{path}:{name}"):
         act = factory(env)

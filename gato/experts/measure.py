@@ -11,8 +11,9 @@ import numpy as np
 
 from gato.experts.adapters import load_expert
 from gato.experts.policy import Policy
-from gato.experts.shipped import has_shipped_expert
-from gato.skills.evaluate import Actor, evaluate
+from gato.experts.shipped import NAMED, has_shipped_expert
+from gato.skills.bodies import get_body
+from gato.skills.evaluate import Actor, evaluate, random_actor, zero_actor
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import SKILLS, get_skill
 
@@ -38,7 +39,12 @@ def has_exploration(actor: Actor) -> bool:
 
 def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int, normalizer: str = "") -> dict[str, Any]:
     """Return, success and length of the expert `text` names; sampled ones too where it has a distribution."""
-    actor = load_expert(text, find_env_spec(skill_id), normalizer)
+    env_spec = find_env_spec(skill_id)
+    spec = get_body(get_skill(skill_id).body).spec
+    if text == "random":
+        actor = random_actor(spec, seed)
+    else:
+        actor = zero_actor(spec) if text == "zero" else load_expert(text, env_spec, normalizer)
     result = evaluate(actor, skill_id, episodes=episodes, seed=seed)
     figures: dict[str, Any] = {
         "standard": get_skill(skill_id).is_standard,
@@ -55,12 +61,10 @@ def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int, normal
 def measure_experts(skill: str, *, expert: str, episodes: int, seed: int, normalizer: str = "") -> dict[str, Any]:
     """The figures of a skill's expert, or of all skills (`all`): those without a shipped expert are only named."""
     chosen = [get_skill(skill).id] if skill != "all" else list(SKILLS)
-    without = [one for one in chosen if skill == "all" and expert == "shipped" and not has_shipped_expert(one)]
+    without = [one for one in chosen if skill == "all" and expert in NAMED and not has_shipped_expert(one)]
+    names = {one: NAMED[expert](one) if expert in NAMED else expert for one in chosen if one not in without}
     tasks = {
-        one: measure_expert(
-            one if expert == "shipped" else expert, one, episodes=episodes, seed=seed, normalizer=normalizer
-        )
-        for one in chosen
-        if one not in without
+        one: measure_expert(name, one, episodes=episodes, seed=seed, normalizer=normalizer)
+        for one, name in names.items()
     }
     return {"expert": expert, "episodes": episodes, "seed": seed, "tasks": tasks, "no_expert_yet": without}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from gato.experts.policy import Policy
@@ -33,6 +34,10 @@ def steady(skill_id: str) -> str:
     return variant if has_shipped_expert(variant) else skill_id
 
 
+NAMED: dict[str, Callable[[str], str]] = {"shipped": str, "steady": steady}
+"""How the experts that come with Gato are spoken of -> skill id -> name of its expert."""
+
+
 def find_expert(text: str | Path) -> Path:
     """The policy folder meant by a skill id, a policy folder, or a training run (its `best`)."""
     folder = Path(text)
@@ -41,4 +46,7 @@ def find_expert(text: str | Path) -> Path:
             return candidate
     if str(text) in SKILLS:
         raise ValueError(f"no expert of {text} comes with Gato; train one: gato expert train {text} --out DIR")
-    raise ValueError(f'no expert "{text}": neither a policy folder nor a skill; {near_match(str(text), SKILLS)}')
+    if folder.suffix == ".zip":
+        raise ValueError(f"{text} is no policy folder; an agent of Stable-Baselines3 is named sb3:{text}")
+    shipped = [skill for skill in SKILLS if has_shipped_expert(skill)]
+    raise ValueError(f'no expert "{text}": neither a policy folder nor a skill; {near_match(str(text), shipped)}')

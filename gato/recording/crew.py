@@ -5,14 +5,14 @@ In: a `Recording` and its stepper. Out: a `Crew`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gato.experts.adapters import Expert, open_expert
 from gato.experts.policy import Policy
 from gato.experts.scores import RecordedScore, refuse_weak
-from gato.experts.shipped import SHIPPED, steady
+from gato.experts.shipped import NAMED, SHIPPED
 from gato.model.gato import Gato
 from gato.recording.blocks import Plan, ToldActor
 from gato.recording.recipe import Recording
@@ -22,8 +22,6 @@ from gato.runs import as_input, content_hash
 from gato.skills.evaluate import Actor, random_actor, zero_actor
 from gato.skills.stepper import Stepper, find_env_spec
 
-NAMED: dict[str, Callable[[str], str]] = {"shipped": str, "steady": steady}
-"""How recipes speak of the experts that come with Gato -> skill id -> name of its expert."""
 EXPERT = "expert"
 """How the names of the experts begin among the inputs."""
 

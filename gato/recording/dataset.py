@@ -23,8 +23,9 @@ from minari.namespace import create_namespace, list_local_namespaces
 
 from gato.data.check import episode_problems
 from gato.data.minari_io import FORMAT, Dataset, to_buffer
+from gato.experts.shipped import NAMED
 from gato.recording.blocks import Block, Plan, plan_block, record_block
-from gato.recording.crew import EXPERT, NAMED, Crew
+from gato.recording.crew import EXPERT, Crew
 from gato.recording.recipe import Recording
 from gato.runs import minari_root, write_provenance
 from gato.skills.table import get_skill
