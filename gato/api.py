@@ -248,6 +248,7 @@ def data_show(dataset: str) -> dict[str, Any]:
         "prompts": [list(phrases) for phrases in opened.prompts],
         "reference": dict(opened.reference),
         "noise": sorted(set(opened.noise)),
+        "description": opened.description,
     }
 
 

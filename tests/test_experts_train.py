@@ -217,6 +217,11 @@ def test_a_run_that_began_from_an_expert_is_resumed_without_it(tmp_path):
     shutil.rmtree(parent)
     train_expert(SKILL, steps=600, seed=0, out=tmp_path / "a", config=config, resume=True)
     assert kept == {file: (tmp_path / "a" / file).read_bytes() for file in kept}
+    rows = list(csv.DictReader((tmp_path / "a" / "logs" / "progress.csv").open()))
+    # Bug: the time of the training was counted twice.
+    assert json.loads(kept["provenance.json"])["result"]["seconds"] == pytest.approx(
+        float(rows[-1]["seconds"]), abs=0.1
+    )
     assert json.loads(kept["run.json"])["command"].startswith(f"gato expert train {SKILL} --steps 600")
 
 

@@ -52,6 +52,8 @@ class Dataset:
     """{"random", "expert", "expert_episodes"} where known: mean returns."""
     noise: tuple[float, ...]
     """Standard deviation of the action noise of each episode; empty where unknown."""
+    description: str = ""
+    """Who acted, and how, in the words of whoever recorded it."""
 
     @property
     def content_hash(self) -> str:
@@ -120,6 +122,7 @@ def open_dataset(dataset_id: str) -> Dataset:
         prompts=tuple(map(tuple, metadata["prompts"])) if is_ours else (("",),),
         reference=_reference(metadata),
         noise=tuple(metadata.get("noise", ())) if is_ours else (),
+        description=str(metadata.get("description", "")),
     )
 
 
