@@ -46,7 +46,8 @@ TARGETS = {
     "humanoid/run-forward": Target(
         5000,
         30,
-        f"--steps 8000000 {SMALL} --hidden 128 128 --epochs 6 --initial-std 2.0 --target-divergence 0.02 --symmetric",
+        f"--steps 8000000 {SMALL} --hidden 128 128 --epochs 6 --initial-std 2.0 --final-std 0.3 "
+        "--target-divergence 0.02 --symmetric",
     ),
 }
 
