@@ -209,6 +209,15 @@ def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, config, hint):
     assert not (tmp_path / "a").exists()
 
 
+def test_a_run_that_cannot_go_on_loses_nothing(tmp_path):
+    """Bug: --resume in a folder of Gato's without run.json (a model, say) removed it when the run could not begin."""
+    train_expert(SKILL, steps=300, seed=0, out=tmp_path / "a", config=TINY)
+    (tmp_path / "a" / "run.json").unlink()
+    with pytest.raises(ValueError, match="is not alike on both sides"):
+        train_expert(SKILL, steps=300, seed=0, out=tmp_path / "a", config=PPOConfig(symmetric=True), resume=True)
+    assert (tmp_path / "a" / "best" / "policy.json").is_file()
+
+
 def test_a_run_that_began_from_an_expert_is_resumed_without_it(tmp_path):
     parent = train_expert(SKILL, steps=300, seed=0, out=tmp_path / "parent", config=TINY)
     config = dataclasses.replace(TINY, init_from=str(parent / "last"))

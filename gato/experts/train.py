@@ -79,7 +79,7 @@ def train_expert(
     begun = read_json(place) if resume and place.is_file() else {}
     if begun:
         refuse_other_run(begun, asked, folder)
-    with one_torch_thread(), _leaves_nothing(folder, unless=bool(begun)):
+    with one_torch_thread(), _leaves_nothing(folder, unless=resume):
         command = begun.get("command") or command_line(skill.id, steps=steps, seed=seed, out=out, config=config)
         inputs = begun["inputs"] if "inputs" in begun else parents(config)
         run = _Run(skill.id, steps=steps, seed=seed, config=config, folder=folder)
