@@ -25,7 +25,7 @@ from gymnasium.envs.registration import EnvSpec
 from gato.experts.policy import Policy
 from gato.experts.sb3_agent import PREFIX, find_agent, load_agent
 from gato.experts.scores import RecordedScore, score_of_agent, score_of_policy
-from gato.experts.shipped import find_expert
+from gato.experts.shipped import find_expert, refuse_other_body
 from gato.skills.evaluate import Actor
 from gato.skills.spaces import body_spec
 from gato.skills.table import SKILLS
@@ -85,13 +85,10 @@ def open_expert(text: str, env_spec: EnvSpec, normalizer: str = "") -> Expert:
             f"the expert {text} ({policy.skill}) reads {got[0]} numbers and gives {got[1]}, but {env_spec.id} observes"
             f" {wanted[0]} and takes {wanted[1]}; choose an expert of the same body"
         )
-    skill, own = SKILLS.get(_skill_id(env_spec)), SKILLS.get(policy.skill)
-    if skill is not None and own is not None and skill.body != own.body:
-        raise ValueError(
-            f"the expert {text} ({policy.skill}) is one of {own.body}, but {skill.id} needs one of {skill.body}: what"
-            " they sense and move has other names, or other limbs"
-        )
-    is_own = policy.skill == _skill_id(env_spec)
+    asked = _skill_id(env_spec)
+    if {asked, policy.skill} <= SKILLS.keys():
+        refuse_other_body(policy, text, asked)
+    is_own = policy.skill == asked
     return Expert(policy, folder, recorded=score_of_policy(folder) if is_own else None)
 
 

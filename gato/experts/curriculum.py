@@ -21,10 +21,6 @@ VISIT_STEPS, STEPS_A_POLICY = 1000, 200
 """Control steps a policy in which start states are gathered, and their mean number until another policy takes over."""
 START_NOISE = 0.1
 """Standard deviation of the action noise (units of half the box) under which start states are gathered."""
-LIFT_STEP = 0.002
-"""By how much `lift` falls in an iteration that succeeds, and rises in one that does not."""
-LIFT_SUCCESS = 0.75
-"""Of the best mean return so far: recent episodes that bring it are a success."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from gato.runs import CURVE, write_atomic
 LoggerName = Literal["csv", "tensorboard", "wandb"]
 COLUMNS = (
     "step", "seconds", "return", "length", "evaluation", "success",
-    "policy_loss", "value_loss", "divergence", "clipped", "std", "lift",
+    "policy_loss", "value_loss", "divergence", "clipped", "std",
 )  # fmt: skip
 """`return`, `length`: the newest 100 training episodes, with noise. `evaluation`, `success`: without."""
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gato.experts.ppo import PPOConfig
-from gato.experts.shipped import SHIPPED, find_expert
-from gato.runs import content_hash
+from gato.experts.shipped import expert_input, find_expert
 
 
 def settings_of(skill_id: str, *, steps: int, seed: int, config: PPOConfig) -> dict[str, Any]:
@@ -42,12 +41,8 @@ def command_line(skill_id: str, *, steps: int, seed: int, out: str | Path, confi
 
 def parents(config: PPOConfig) -> dict[str, dict[str, str]]:
     """The experts a run begins from, as provenance names them: {name: {"id" or "path", "hash"}}."""
-    entries = {}
-    for text in dict.fromkeys([*config.start_states, *([config.init_from] if config.init_from else [])]):
-        place = find_expert(text)
-        where = {"id": f"shipped:{text}"} if place.is_relative_to(SHIPPED) else {"path": str(place)}
-        entries[text] = {**where, "hash": content_hash(place)}
-    return entries
+    named = [*config.start_states, *([config.init_from] if config.init_from else [])]
+    return {text: expert_input(text, find_expert(text)) for text in named}
 
 
 def refuse_other_run(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gato.experts.policy import Policy
-from gato.runs import STEADY
-from gato.skills.table import SKILLS
+from gato.runs import STEADY, as_input, content_hash
+from gato.skills.table import SKILLS, get_skill
 from gato.specs import near_match
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -32,6 +32,23 @@ def steady(skill_id: str) -> str:
     """
     variant = f"{skill_id}/{STEADY}"
     return variant if has_shipped_expert(variant) else skill_id
+
+
+def refuse_other_body(policy: Policy, text: str, skill_id: str) -> None:
+    """ValueError where the expert is one of another body than the skill; shapes alone do not tell.
+
+    Both humanoids sense alike but are built differently: each falls as the other.
+    """
+    theirs, ours = get_skill(policy.skill).body, get_skill(skill_id).body
+    if theirs != ours:
+        raise ValueError(f"the expert {text} ({policy.skill}) is one of {theirs}, but {skill_id} needs one of {ours}")
+
+
+def expert_input(text: str, place: Path) -> dict[str, str]:
+    """How provenance names the expert that `find_expert(text)` found there: {"id" or "path", "hash"}."""
+    if place.is_relative_to(SHIPPED) and not Path(text).exists():
+        return {"id": f"shipped:{text}", "hash": content_hash(place)}
+    return as_input(place)
 
 
 NAMED: dict[str, Callable[[str], str]] = {"shipped": str, "steady": steady}

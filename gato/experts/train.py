@@ -28,12 +28,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gato.experts.collect import FAILURE_COST, Collector, Rollout
-from gato.experts.curriculum import LIFT_STEP, LIFT_SUCCESS, StartedStepper, gather_starts, training_stepper
+from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
 from gato.experts.settings import command_line, parents, refuse_other_run, settings_of
-from gato.experts.shipped import find_expert
+from gato.experts.shipped import find_expert, refuse_other_body
 from gato.progress import Progress
 from gato.runs import HISTORY, PROVENANCE, open_run, read_json, write_atomic, write_json, write_provenance
 from gato.skills.bodies import BODIES
@@ -128,8 +128,6 @@ class _Run:
         self.best = -np.inf
         self.seconds_before = 0.0
         self.recent: deque[tuple[float, int]] = deque(maxlen=100)
-        self.lift, self.most = config.lift, -np.inf
-        """Share of the weight that is carried now; the best mean of `recent` so far."""
         if config.lift and "height" not in stepper.body.readings:
             tall = ", ".join(name for name, body in BODIES.items() if "height" in body.readings)
             raise ValueError(f"lift={config.lift}, but {stepper.body.name} cannot get up; these can: {tall}")
@@ -195,7 +193,7 @@ class _Run:
 
     def prime(self) -> None:
         """One rollout for the statistics alone (the first update would be blind), then one to learn from."""
-        self.collector.stepper.lift(self.lift)
+        self._help()
         self.collector.collect(self.blank, self.config.rollout_steps)
         self.pending, _ = self.collector.collect(self.policy(), self.config.rollout_steps)
 
@@ -203,7 +201,7 @@ class _Run:
         """One iteration: update on the pending rollout while the next one is collected."""
         assert self.pending is not None
         done = self.iteration / self.num_iterations
-        self.collector.stepper.lift(self.lift)
+        self._help()
         collecting = pool.submit(self.collector.collect, self.policy(), self.config.rollout_steps)
         if self.config.init_from and self.iteration == CRITIC_ITERATIONS:
             self.learner.begin_actor()
@@ -215,18 +213,13 @@ class _Run:
         )
         self.pending, finished = collecting.result()
         self.recent.extend(zip(finished.returns, finished.lengths, strict=True))
-        self._let_go()
         self.iteration += 1
         return figures
 
-    def _let_go(self) -> None:
-        """Carry less of the body while what it does with this help is nearly its best, and more while it is not."""
-        if self.config.lift and len(self.recent) == self.recent.maxlen:
-            mean = float(np.mean([value for value, _ in self.recent]))
-            self.most = max(self.most, mean)
-            is_near = mean >= self.most - (1 - LIFT_SUCCESS) * abs(self.most)
-            change = -LIFT_STEP if is_near else LIFT_STEP
-            self.lift = min(max(0.0, self.lift + change), self.config.lift)
+    def _help(self) -> None:
+        """All of `lift` in one row to nothing in another, and less and less of it: rows teach those with less help."""
+        share = self.config.lift * (1 - self.iteration / self.num_iterations)
+        self.collector.stepper.lift(np.linspace(0, share, self.config.num_envs))
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all, and the policy `last`."""
@@ -238,7 +231,6 @@ class _Run:
         arrays = {f"{group}/{k}": np.ascontiguousarray(v) for group, kept in groups.items() for k, v in kept.items()}
         facts = {"learner": learner_facts, "collector": collector_facts, "iteration": self.iteration}
         facts |= {"best": self.best, "recent": list(self.recent), "seconds": self.seconds_before}
-        facts |= {"lift": self.lift, "most": self.most}
         content = save(arrays, metadata={"facts": json.dumps(facts)})
         write_atomic(self.folder / STATE, content)
         self.policy().save(self.folder / "last")
@@ -265,7 +257,6 @@ class _Run:
         self.pending = Rollout(**groups["pending"]) if groups["pending"] else None
         self.iteration, self.best, self.seconds_before = facts["iteration"], facts["best"], facts["seconds"]
         self.recent.extend((value, length) for value, length in facts["recent"])
-        self.lift, self.most = facts["lift"], facts["most"]
 
 
 def _loop(run: _Run, writers: list[Writer]) -> None:
@@ -296,7 +287,6 @@ def _loop(run: _Run, writers: list[Writer]) -> None:
 def _figures(run: _Run, figures: UpdateFigures) -> dict[str, float]:
     row = asdict(figures)
     row["std"] = float(np.exp(run.learner.log_std_A.numpy()).mean())
-    row["lift"] = run.lift
     if run.recent:
         row["return"], row["length"] = (float(np.mean(column)) for column in zip(*run.recent, strict=True))
     return row
@@ -319,11 +309,9 @@ def _evaluate(run: _Run) -> dict[str, float]:
 
 
 def _relative(text: str, skill_id: str) -> Policy:
-    """An expert of the same body. Both humanoids sense alike but are built differently: each falls as the other."""
+    """An expert of the same body."""
     policy = Policy.load(find_expert(text))
-    theirs, ours = get_skill(policy.skill).body, get_skill(skill_id).body
-    if theirs != ours:
-        raise ValueError(f"the expert {text} is one of {theirs} ({policy.skill}), but {skill_id} needs one of {ours}")
+    refuse_other_body(policy, text, skill_id)
     return policy
 
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from gato.experts.adapters import Expert, open_expert
 from gato.experts.policy import Policy
 from gato.experts.scores import RecordedScore, refuse_weak
-from gato.experts.shipped import NAMED, SHIPPED
+from gato.experts.shipped import NAMED, expert_input
 from gato.model.gato import Gato
 from gato.recording.blocks import Plan, ToldActor
 from gato.recording.recipe import Recording
 from gato.recording.sampled import Sampled, as_policies
 from gato.recording.student import Student, load_student
-from gato.runs import as_input, content_hash
+from gato.runs import as_input
 from gato.skills.evaluate import Actor, random_actor, zero_actor
 from gato.skills.stepper import Stepper, find_env_spec
 
@@ -124,6 +123,4 @@ def _open(name: str, skill: str, stepper: Stepper, normalizer: str = "") -> tupl
     text = NAMED[name](skill) if name in NAMED else name.replace("{skill}", skill)
     env_spec = find_env_spec(skill) if skill else stepper.env_spec
     expert = open_expert(text, env_spec, normalizer.replace("{skill}", skill))
-    is_shipped = name in NAMED or (expert.place.is_relative_to(SHIPPED) and not Path(text).exists())
-    where = {"id": f"shipped:{text}"} if is_shipped else {"path": str(expert.place)}
-    return expert, {**where, "hash": content_hash(expert.place)}
+    return expert, expert_input(text, expert.place)

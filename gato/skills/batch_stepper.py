@@ -42,13 +42,16 @@ class BatchStepper:
         self.observation_space = simulation.observation_space
         self.action_space = simulation.action_space
         self._start_qpos_Q, self._start_qvel_V = simulation.init_qpos, simulation.init_qvel
-        simulation.close()
         has_contacts = CONTACT_FORCES in self.body.derived
         self._batch = Batch(self.model, num_envs, nthread=min(num_threads, num_envs), persistent=has_contacts)
         self._qpos_BQ, self._qvel_BV = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl_BA, self._forces_BN6 = self._batch.bind("ctrl"), self._batch.bind("xfrc_applied")
-        self._carried = 0.0
-        """N, upwards, at the first part."""
+        self._carried_B, self._height_BN = np.zeros(num_envs), self._batch.bind("xpos")[:, :, 2]
+        """N that carry each body while it lies, upwards at its trunk; heights of its parts."""
+        mujoco.mj_kinematics(self.model, simulation.data)
+        self._reach = np.linalg.norm(simulation.data.xpos[TRUNK:] - simulation.data.xpos[TRUNK], axis=1).max()
+        """m from the trunk to the farthest part: how high it can be carried by its own limbs."""
+        simulation.close()
         self._contact_forces_BN6 = np.zeros((num_envs, self.model.nbody, 6))
         self._one = mujoco.MjData(self.model) if has_contacts else None
         """Where one simulation at a time is copied to, for what MuJoCo does not compute by itself."""
@@ -93,17 +96,17 @@ class BatchStepper:
         in_order = np.sort(ids)
         self._batch.reset(ids=in_order, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._qpos_BQ[ids], self._qvel_BV[ids] = qpos_BQ, qvel_BV
-        self._forces_BN6[ids, TRUNK, 2] = self._carried
         self._batch.forward(ids=in_order)
         self._elapsed_B[ids] = 0
         state = self._state(ids)
         self._place_BP[ids] = self.body.place(state)
         return self.body.observe(state)
 
-    def lift(self, share: float) -> None:
-        """From the next step on, carries that share of the body's weight in every row, upwards at its first part."""
-        self._carried = -share * self.model.body_mass.sum() * self.model.opt.gravity[2]
-        self._forces_BN6[:, TRUNK, 2] = self._carried
+    def lift(self, share_B: np.ndarray | float) -> None:
+        """From the next step on, carries that share of each body's weight, upwards at its trunk: all of it up to half
+        of how high its limbs can carry that, nothing at their full length."""
+        self._carried_B[:] = -np.asarray(share_B) * self.model.body_mass.sum() * self.model.opt.gravity[2]
+        self._forces_BN6[:, TRUNK, 2] = 0
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that decides what comes next in every row: what `restore` takes, also in another process."""
@@ -132,6 +135,9 @@ class BatchStepper:
                 f"actions have shape {actions_BA.shape}; {shape} is needed, a row for each stepped environment"
             )
         self._ctrl_BA[rows] = actions_BA
+        if self._carried_B.any():
+            lies_B = np.clip(2 - 2 * self._height_BN[:, TRUNK] / self._reach, 0, 1)
+            self._forces_BN6[:, TRUNK, 2] = self._carried_B * lies_B
         self._batch.step(ids=None if ids is None else np.sort(ids), nstep=self.body.frame_skip)
         self._elapsed_B[rows] += 1
         if self._one is not None:
