@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ from gato.runs import (
     write_json,
     write_provenance,
 )
-from gato.skills.table import SKILLS, get_skill, skills_of
+from gato.skills.table import SKILLS, get_skill
 from gato.stages import Journal, Stage
 from gato.training.checkpoints import newest_checkpoint
 from gato.training.cli import main as run_training
@@ -212,7 +212,7 @@ def own_datasets(folder: Path) -> Iterator[None]:
 
 def _experts(plan: Plan) -> Stage:
     """Train every expert as the shipped one was, by the settings in its provenance."""
-    settings = {skill: expert_settings(skill) for skill in plan.skills}
+    settings = {skill: expert_settings(skill, plan.skills) for skill in plan.skills}
 
     def make() -> None:
         waiting = list(plan.skills)
@@ -227,14 +227,14 @@ def _experts(plan: Plan) -> Stage:
     return Stage("experts", {"settings": settings, "most_steps": plan.size.expert_steps}, products, make)
 
 
-def expert_settings(skill: str) -> dict[str, Any]:
+def expert_settings(skill: str, beside: Sequence[str]) -> dict[str, Any]:
     """Those that trained the shipped expert, with ancestors that did not stay replaced.
 
-    Start states come from experts of the body's other skills, then; and weights from nothing.
+    Start states come from experts of the body's other skills among `beside`, then; and weights from nothing.
     """
     settings = read_provenance(find_expert(steady(skill)))["config"]
     config = settings["config"]
-    others = [other.id for other in skills_of(get_skill(skill).body) if other.id != skill]
+    others = [other for other in beside if other != skill and get_skill(other).body == get_skill(skill).body]
     if not {*config["start_states"]} <= {*SKILLS}:
         config["start_states"] = others
     if config["init_from"] not in ("", *others):

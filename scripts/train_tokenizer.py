@@ -18,11 +18,15 @@ from pathlib import Path
 
 import gymnasium
 
-from gato.skills.prompts import WORDINGS, phrases
+from gato.skills.prompts import phrases
+from gato.skills.table import SKILLS
+from gato.skills.wordings import WORDINGS
 from gato.tokens.text import BUNDLED, TextCodec, train_text_codec
 
 PHRASE_WEIGHT = 300
 """How often each phrase counts, against English once a line: every word of the grammar becomes one token."""
+COMMAND_WEIGHT = 20
+"""The same of the phrases for commands, which repeat the same words many times."""
 WORD_WEIGHT = 300
 WORDS = """
 turn left right around sideways spin flip stand still up down crouch lie sit walk trot crawl limp swim reach push
@@ -50,6 +54,9 @@ def corpus() -> Iterator[str]:
     """The grammar and single words, weighted, then every distinct line of English, sorted."""
     for skill_id in WORDINGS:
         yield from (*phrases(skill_id), *phrases(skill_id, "test")) * PHRASE_WEIGHT
+    for skill in SKILLS.values():
+        for cell in skill.cells if skill.is_commanded else ():
+            yield from cell.phrases * COMMAND_WEIGHT
     yield from WORDS.split() * WORD_WEIGHT
     yield from sorted(set(english()))
 

@@ -205,7 +205,9 @@ def test_ancestors_that_did_not_stay_are_replaced(monkeypatch: pytest.MonkeyPatc
     """Shipped experts were trained in rounds, and name runs of their maker's workspace."""
     written = {"steps": 1, "seed": 0, "config": {"start_states": ["workspace/run-7"], "init_from": "workspace/run-6"}}
     monkeypatch.setattr(demo_module, "read_provenance", lambda folder: {"config": written})
-    config = demo_module.expert_settings("hopper/hop-forward")["config"]
+    config = demo_module.expert_settings("hopper/hop-forward", ["hopper/hop-backward", "walker2d/run-forward"])[
+        "config"
+    ]
     assert config == {"start_states": ["hopper/hop-backward"], "init_from": ""}
 
 

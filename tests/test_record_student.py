@@ -16,10 +16,10 @@ from gato.record import Recording, record_skill
 from gato.rollout.agent import Agent
 from gato.runs import content_hash, lineage
 from gato.skills.bodies import get_body
-from gato.skills.table import get_skill, skills_of
+from gato.skills.table import get_skill
 
 SKILL = "hopper/hop-forward"
-BOTH = tuple(skill.id for skill in skills_of("hopper"))
+BOTH = ("hopper/hop-forward", "hopper/hop-backward")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from gato.skills.bodies import BODIES
 from gato.skills.evaluate import Outcome
 from gato.skills.table import get_skill, skills_of
 
-FORWARD, BACKWARD = skills_of("half-cheetah")
+FORWARD, BACKWARD = skills_of("half-cheetah")[:2]
 DT = BODIES["half-cheetah"].dt
 
 

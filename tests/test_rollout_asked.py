@@ -30,8 +30,9 @@ def test_answers_come_in_the_order_of_the_questions_with_every_reading(model: Ga
     assert {body: len(own) for body, own in rollouts.items()} == {"half-cheetah": 4, "inverted-pendulum": 2}
     first, unknown = answers[0].json(), answers[1].json()
     assert list(first) == ["body", "prompt", "skill", "success", "measured", "behaviours", "return"]
-    assert set(first["measured"]) == {"forward_speed", "pitch", "height"}
-    assert set(first["behaviours"]) == {"half-cheetah/run-forward", "half-cheetah/run-backward"}
+    assert set(first["measured"]) == {"forward_speed", "pitch", "height", "pitch_rate", "vertical_speed"}
+    assert {"half-cheetah/run-forward", "half-cheetah/run-backward", "half-cheetah/stand"} < set(first["behaviours"])
+    assert "half-cheetah/command" not in first["behaviours"]
     assert first["success"] == first["behaviours"]["half-cheetah/run-forward"]
     assert (unknown["skill"], unknown["success"], unknown["return"]) == (None, None, None)
 

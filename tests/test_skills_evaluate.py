@@ -77,10 +77,12 @@ def test_actors_are_told_when_rows_begin_and_end_for_good() -> None:
 
 @pytest.mark.parametrize("name", BODIES)
 def test_zero_and_random_actions_fail_the_skills_of_every_body(name: str) -> None:
+    """Who does nothing stands, where a body is stable."""
     spec, skill = get_body(name).spec, skills_of(name)[0]
     for actor in (zero_actor(spec), random_actor(spec, 0)):
         evaluation = evaluate(actor, skill.id, episodes=3, seed=0)
-        assert set(evaluation.behaviours.values()) == {0.0}
+        met = {skill_id for skill_id, share in evaluation.behaviours.items() if share > 0}
+        assert met <= {f"{name}/stand"}
 
 
 def test_evaluation_reports_the_seeded_episodes() -> None:

@@ -22,6 +22,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from gato.experts.commanded import as_actor, teacher_spec
 from gato.experts.policy import Policy
 from gato.experts.sb3_agent import PREFIX, find_agent, load_agent
 from gato.experts.scores import RecordedScore, score_of_agent, score_of_policy
@@ -79,7 +80,9 @@ def open_expert(text: str, env_spec: EnvSpec, normalizer: str = "") -> Expert:
         return Expert(agent, files.archive, files.normaliser, recorded)
     folder = find_expert(text)
     policy = Policy.load(folder)
-    wanted, got = (len(spec.observation), len(spec.action)), (len(policy.mean_O), len(policy.low_A))
+    skill = SKILLS.get(policy.skill)
+    seen = spec if skill is None else teacher_spec(spec, skill)
+    wanted, got = (len(seen.observation), len(spec.action)), (len(policy.mean_O), len(policy.low_A))
     if wanted != got:
         raise ValueError(
             f"the expert {text} ({policy.skill}) reads {got[0]} numbers and gives {got[1]}, but {env_spec.id} observes"
@@ -88,8 +91,13 @@ def open_expert(text: str, env_spec: EnvSpec, normalizer: str = "") -> Expert:
     asked = _skill_id(env_spec)
     if {asked, policy.skill} <= SKILLS.keys():
         refuse_other_body(policy, text, asked)
+        if SKILLS[policy.skill].is_commanded and not SKILLS[asked].command:
+            raise ValueError(
+                f"the expert {text} ({policy.skill}) does what it is told in numbers, and {asked} names none; choose"
+                " an expert of that skill"
+            )
     is_own = policy.skill == asked
-    return Expert(policy, folder, recorded=score_of_policy(folder) if is_own else None)
+    return Expert(as_actor(policy), folder, recorded=score_of_policy(folder) if is_own else None)
 
 
 def _skill_id(env_spec: EnvSpec) -> str:

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gato.experts.commanded import axes, teacher_spec
 from gato.experts.policy import Policy
 from gato.skills.batch_stepper import BatchStepper
+from gato.skills.bodies.body import State
+from gato.skills.skill import Skill
 from gato.skills.stepper import find_env_spec, make_stepper
+from gato.skills.table import get_skill
 from gato.specs import _Arrays
 
 MAX_SEED = 2**31 - 1
@@ -34,7 +38,10 @@ class Curriculum:
     reward_limit: float | None = None
     """Enough reward a step: what is beyond counts against it. Who runs ever faster cannot be told to turn round."""
     init_from: str = ""
-    """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights."""
+    """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights. A goal-conditioned one is
+    told the skill's command once and for all."""
+    blind: bool = False
+    """A goal-conditioned teacher is not told what it is paid for: it learns to move in every way there is."""
     lift: float = 0.0
     """Share of its weight that the body is carried by at first, at its trunk; falls while episodes bring 3/4 of the
     best, else rises. Who gets up with help learns what it is worth before it can (Huang et al. 2025)."""
@@ -61,16 +68,33 @@ class StartedStepper(BatchStepper):
 
     def __init__(self, skill_id: str, num_envs: int, starts: StartStates) -> None:
         super().__init__(skill_id, num_envs, env_spec=find_env_spec(skill_id))
-        self.starts = starts
+        self.starts, self.skill_id = starts, skill_id
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
         """Begins an episode in each of `ids`; observations (b, O)."""
+        self.commands.begin(ids, [get_skill(self.skill_id)] * len(ids), seeds)
         rows = [int(np.random.default_rng(seed).integers(len(self.starts.qpos_NQ))) for seed in seeds]
         return self.set_state(ids, self.starts.qpos_NQ[rows], self.starts.qvel_NV[rows])
 
 
-def training_stepper(skill_id: str, num_envs: int) -> BatchStepper:
-    """Environments that can be put into any state; ValueError where this MuJoCo is too old for them."""
+class CommandedStepper(BatchStepper):
+    """Environments whose observations end with what is asked for, or with zeros while the teacher is kept `blind`."""
+
+    def __init__(self, skill: Skill, num_envs: int, *, is_blind: bool = False) -> None:
+        super().__init__(skill.id, num_envs, env_spec=find_env_spec(skill.id))
+        self.axes, self.is_blind = axes(skill), is_blind
+        self.spec = teacher_spec(self.body.spec, skill)
+
+    def _observe(self, state: State, rows: np.ndarray | slice) -> np.ndarray:
+        told_BC = self.command()[rows][:, self.axes]
+        return np.concatenate([super()._observe(state, rows), 0 * told_BC if self.is_blind else told_BC], 1)
+
+
+def training_stepper(skill_id: str, num_envs: int, *, is_blind: bool = False) -> BatchStepper:
+    """Environments that can be put into any state, with the commands of a skill that takes some at the end of their
+    observations; ValueError where this MuJoCo is too old for them."""
+    if get_skill(skill_id).is_commanded:
+        return CommandedStepper(get_skill(skill_id), num_envs, is_blind=is_blind)
     stepper = make_stepper(skill_id, num_envs)
     if not isinstance(stepper, BatchStepper):
         raise ValueError(f"{skill_id}: training needs mujoco.batch; install mujoco >= 4.0")
@@ -95,12 +119,13 @@ def gather_starts(
     """
     rng, gathered = np.random.default_rng([seed, 2]), []
     ids = np.arange(num_envs)
-    stepper = training_stepper(policies[0].skill, num_envs)
+    told = [policy.skill for policy in policies if get_skill(policy.skill).is_commanded]
+    stepper = training_stepper([*told, policies[0].skill][0], num_envs)
     stepper.lift(lift)
     observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=num_envs).tolist())
     acting_B = rng.integers(len(policies), size=num_envs)
     for t in range(VISIT_STEPS * len(policies)):
-        means = [policy.act(policy.normalise(observations_BO)) for policy in policies]
+        means = [policy.act(policy.normalise(observations_BO[:, : len(policy.mean_O)])) for policy in policies]
         unit_BA = np.clip(np.stack(means)[acting_B, ids], -1, 1)
         unit_BA += START_NOISE * rng.standard_normal(unit_BA.shape, np.float32)
         step = stepper.step(policies[0].to_box(unit_BA))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gato.experts.policy import Policy
 from gato.runs import STEADY, as_input, content_hash
-from gato.skills.table import SKILLS, get_skill
+from gato.skills.table import SKILLS, get_skill, skills_of
 from gato.specs import near_match
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -22,7 +22,14 @@ def shipped_policy(skill_id: str) -> Policy:
 
 def has_shipped_expert(skill_id: str) -> bool:
     """Whether an expert of that skill, or that variant of one (`<skill>/steady`), comes with Gato."""
-    return (SHIPPED / skill_id / POLICY).is_file()
+    return any((folder / POLICY).is_file() for folder in _shipped_folders(skill_id))
+
+
+def _shipped_folders(name: str) -> tuple[Path, ...]:
+    """Where the expert of that name may lie: a skill that is a command is done by its body's teacher, told it."""
+    skill = SKILLS.get(name)
+    teachers = [SHIPPED / other.id for other in skills_of(skill.body) if other.is_commanded] if skill else []
+    return (SHIPPED / name, *(teachers if skill and skill.command else []))
 
 
 def steady(skill_id: str) -> str:
@@ -58,7 +65,8 @@ NAMED: dict[str, Callable[[str], str]] = {"shipped": str, "steady": steady}
 def find_expert(text: str | Path) -> Path:
     """The policy folder meant by a skill id, a policy folder, or a training run (its `best`)."""
     folder = Path(text)
-    for candidate in (SHIPPED / text, folder, folder / "best"):
+    own, *teachers = _shipped_folders(str(text))
+    for candidate in (own, folder, folder / "best", *teachers):
         if (candidate / POLICY).is_file():
             return candidate
     if str(text) in SKILLS:

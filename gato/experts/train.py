@@ -28,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gato.experts.collect import FAILURE_COST, Collector, Rollout
+from gato.experts.commanded import as_actor, listening, obeying, teacher_mirror
 from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
@@ -36,7 +37,8 @@ from gato.experts.settings import command_line, parents, refuse_other_run, setti
 from gato.experts.shipped import find_expert, refuse_other_body
 from gato.progress import Progress
 from gato.runs import HISTORY, PROVENANCE, open_run, read_json, write_atomic, write_json, write_provenance
-from gato.skills.bodies import BODIES
+from gato.skills.bodies import BODIES, get_body
+from gato.skills.bodies.mirror import Mirror
 from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
 
@@ -118,11 +120,8 @@ class _Run:
 
     def __init__(self, skill_id: str, *, steps: int, seed: int, config: PPOConfig, folder: Path) -> None:
         self.skill_id, self.seed, self.config, self.folder = skill_id, seed, config, folder
-        stepper = training_stepper(skill_id, config.num_envs)
-        spec, mirror = stepper.spec, stepper.body.mirror if config.symmetric else None
-        if config.symmetric and mirror is None:
-            alike = ", ".join(name for name, body in BODIES.items() if body.mirror)
-            raise ValueError(f"symmetric=True, but {stepper.body.name} is not alike on both sides as {alike} are")
+        stepper = training_stepper(skill_id, config.num_envs, is_blind=config.blind)
+        spec, mirror = stepper.spec, self._mirror() if config.symmetric else None
         self.num_iterations = -(-steps // self.steps_an_iteration)
         self.iteration = 0
         self.best = -np.inf
@@ -164,9 +163,22 @@ class _Run:
             self._begin_from(config.init_from)
         self.pending: Rollout | None = None
 
+    def _mirror(self) -> Mirror:
+        skill = get_skill(self.skill_id)
+        mirror = get_body(skill.body).mirror
+        if mirror is None:
+            alike = ", ".join(name for name, body in BODIES.items() if body.mirror)
+            raise ValueError(f"symmetric=True, but {skill.body} is not alike on both sides as {alike} are")
+        return teacher_mirror(mirror, skill)
+
     def _begin_from(self, text: str) -> None:
         """Take over an expert's weights and normaliser; a resumed run has them in its checkpoint."""
         parent = _relative(text, self.skill_id)
+        skill, theirs = get_skill(self.skill_id), get_skill(parent.skill)
+        if theirs.is_commanded and not skill.is_commanded:
+            parent = obeying(parent, skill, theirs)
+        if skill.is_commanded and not theirs.is_commanded:
+            parent = listening(parent, skill)
         if parent.activation != "tanh" or parent.is_squashed:
             raise ValueError(f"init_from {text} is no plain tanh network; pass one that ppo trained")
         self.learner.begin_from(parent)
@@ -295,11 +307,12 @@ def _figures(run: _Run, figures: UpdateFigures) -> dict[str, float]:
 def _evaluate(run: _Run) -> dict[str, float]:
     """Deterministic episodes; the policy is kept, and the best. With start states, half of the episodes begin there."""
     policy, seed = run.policy(), EVALUATION_SEED + run.seed
-    result = evaluate(policy, run.skill_id, episodes=EVALUATION_EPISODES, seed=seed)
+    actor = as_actor(policy)
+    result = evaluate(actor, run.skill_id, episodes=EVALUATION_EPISODES, seed=seed)
     score, starts = result.return_.mean, run.collector.starts
     if starts is not None:
         stepper = StartedStepper(run.skill_id, EVALUATION_EPISODES, starts)
-        begun = run_episodes(policy, stepper, evaluation_seeds(seed, EVALUATION_EPISODES))
+        begun = run_episodes(actor, stepper, evaluation_seeds(seed, EVALUATION_EPISODES))
         score = (score + float(np.mean([one.return_ for one in begun]))) / 2
     if score > run.best:
         run.best = score

@@ -163,7 +163,7 @@ def record_block(
     observation_BO = np.zeros((stepper.num_envs, first_BO.shape[1]), first_BO.dtype)
     observation_BO[:num_rows] = first_BO
     everyone = [*actors, *([] if student is None else [student])]
-    _begin(everyone, active, stepper.num_envs)
+    _begin(everyone, active, stepper)
     for step in range(max_steps):
         if skills:
             _select_skills(stepper, skills, plan, step, active, student)
@@ -227,11 +227,13 @@ def _empty_block(plan: Plan, first_BO: np.ndarray, stepper: Stepper) -> Block:
 
 
 def _act(actors: Sequence[Actor], observation_BO: np.ndarray, actor_id_B: np.ndarray) -> np.ndarray:
-    """Each row's action by its actor. Every actor sees every row, since it may hold state."""
-    actions = [np.asarray(actor(observation_BO), np.float32) for actor in actors]
-    if len(actions) == 1:
-        return actions[0]
-    return np.stack(actions)[actor_id_B, np.arange(len(actor_id_B))]
+    """Each row's action by its actor. Every actor sees every row, since it may hold state; one that acts in several
+    skills acts once."""
+    different = {id(actor): actor for actor in actors}
+    given = {name: np.asarray(actor(observation_BO), np.float32) for name, actor in different.items()}
+    if len(given) == 1:
+        return next(iter(given.values()))
+    return np.stack([given[id(actor)] for actor in actors])[actor_id_B, np.arange(len(actor_id_B))]
 
 
 def _select_skills(
@@ -248,11 +250,13 @@ def _select_skills(
                 student.tell(chosen, int(prompt_id))
 
 
-def _begin(actors: Sequence[Actor | ToldActor], active: np.ndarray, num_envs: int) -> None:
+def _begin(actors: Sequence[Actor | ToldActor], active: np.ndarray, stepper: Stepper) -> None:
     for actor in actors:
+        if hasattr(actor, "watch"):
+            actor.watch(stepper)
         if hasattr(actor, "reset"):
             actor.reset(active)
-    _retire(actors, np.arange(len(active), num_envs))
+    _retire(actors, np.arange(len(active), stepper.num_envs))
 
 
 def _retire(actors: Sequence[Actor | ToldActor], ids: np.ndarray) -> None:

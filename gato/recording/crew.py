@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gato.experts.adapters import Expert, open_expert
+from gato.experts.commanded import Teacher
 from gato.experts.policy import Policy
 from gato.experts.scores import RecordedScore, refuse_weak
 from gato.experts.shipped import NAMED, expert_input
@@ -96,12 +98,14 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
             f"no expert of {recording.env} comes with Gato; pass --expert random, a policy folder or module.py:factory"
         )
     experts: list[Expert] = []
+    known: dict[Path, Expert] = {}
     inputs: dict[str, dict[str, str]] = {}
     for number, name in enumerate(recording.experts, start=1):
         turn = f" {number}" if len(recording.experts) > 1 else ""
         for skill in recording.skills or ("",):
             expert, entry = _open(name, skill, stepper, recording.normalizer)
-            experts.append(expert)
+            # A teacher that is told what to do acts in several skills; a factory's actors each have their own state.
+            experts.append(known.setdefault(expert.place, expert) if isinstance(expert.actor, Teacher) else expert)
             inputs[f"{EXPERT} {skill}{turn}".strip()] = entry
             if expert.normaliser is not None:
                 inputs[f"normalizer {skill}{turn}".strip()] = as_input(expert.normaliser)

@@ -28,8 +28,9 @@ from gato.recording.blocks import Block, Plan, plan_block, record_block
 from gato.recording.crew import EXPERT, Crew
 from gato.recording.recipe import Recording
 from gato.runs import minari_root, write_provenance
-from gato.skills.table import get_skill
-from gato.specs import Episode
+from gato.skills.skill import TOLD, Skill
+from gato.skills.table import SKILLS, get_skill
+from gato.specs import COMMANDS, Episode
 
 log = logging.getLogger("gato")
 
@@ -113,7 +114,7 @@ class _Writer:
         if block is None:
             raise ValueError(f"{path} was damaged while recording; pass --resume to record it again")
         self.clipped += block.clipped
-        episodes, view = block.episodes(), self.view
+        episodes, view = [_worded(one, self.recording) for one in block.episodes()], self.view
         _validate(episodes, view, plan)
         self.storage.update_episodes([to_buffer(one, view.observation_space, view.action_space) for one in episodes])
         ids, facts = range(plan.first, plan.first + len(episodes)), EpisodeMetadataCallback()
@@ -167,7 +168,7 @@ def _metadata(recording: Recording, crew: Crew, view: Dataset, reference: dict[s
         "description": f"{what}, acted by {kind}{actor}",
         "requirements": [f"{name}=={metadata.version(name)}" for name in ("gymnasium", "mujoco")],
         "gato_format": FORMAT,
-        "skills": list(recording.skills),
+        "skills": list(view.skills),
         "prompts": [list(phrases) for phrases in view.prompts],
         "noise": list(view.noise),
         "provenance": made_by(recording, crew),
@@ -208,6 +209,12 @@ def _returns(recording: Recording, crew: Crew) -> list[float]:
 def _view(recording: Recording, crew: Crew, folder: Path) -> Dataset:
     """The dataset as `open_dataset` will see it."""
     levels = recording.noise
+    skills = recording.skills
+    if commanded := _commanded(recording):
+        prompts = tuple(cell.phrases for cell in commanded.cells)
+        skills *= len(prompts)
+    else:
+        prompts = tuple(get_skill(skill).phrases("train") for skill in skills) or (("",),)
     return Dataset(
         id=recording.id,
         folder=folder,
@@ -218,11 +225,27 @@ def _view(recording: Recording, crew: Crew, folder: Path) -> Dataset:
         num_episodes=recording.episodes,
         num_steps=0,
         is_ours=True,
-        skills=recording.skills,
-        prompts=tuple(get_skill(skill).phrases("train") for skill in recording.skills) or (("",),),
+        skills=skills,
+        prompts=prompts,
         reference={},
         noise=tuple(levels[index % len(levels)] for index in range(recording.episodes)),
     )
+
+
+def _commanded(recording: Recording) -> Skill | None:
+    """The goal-conditioned skill that is recorded, if it is one."""
+    skill = SKILLS.get(recording.env)
+    return skill if skill is not None and skill.is_commanded else None
+
+
+def _worded(episode: Episode, recording: Recording) -> Episode:
+    """Each step under the words for what was asked for then, where that changes within a skill."""
+    skill = _commanded(recording)
+    if skill is None:
+        return episode
+    missing_T = np.full(len(episode.rewards), np.nan)
+    command_TC = np.stack([episode.readings.get(TOLD + name, missing_T) for name in COMMANDS], 1)
+    return replace(episode, prompt_ids=skill.cell_of(command_TC))
 
 
 def _validate(episodes: list[Episode], view: Dataset, plan: Plan) -> None:

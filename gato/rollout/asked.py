@@ -86,7 +86,7 @@ def ask(
 
 def _answer(question: Question, rollouts: Sequence[Rollout]) -> Answer:
     skill = question.skill
-    behaviours = {one.id: success_rate(one, rollouts) for one in skills_of(question.body)}
+    behaviours = {one.id: success_rate(one, rollouts) for one in skills_of(question.body) if not one.is_commanded}
     outcomes = [rollout.outcome for rollout in rollouts]
     return Answer(
         question,
@@ -101,7 +101,7 @@ def question_of(model: Gato, body: str, prompt: str) -> Question:
     """Words for a body; the skill that is meant is the one of whose phrases the words are one, to the tokenizer."""
     check_body(model, body)
     ids = model.codec.encode_text(prompt)
-    for skill in skills_of(body):
+    for skill in (one for one in skills_of(body) if not one.is_commanded):
         said = (*skill.phrases("train"), *skill.phrases("test"))
         if any(model.codec.encode_text(phrase) == ids for phrase in said):
             return Question(body, prompt, skill.id)

@@ -92,12 +92,13 @@ def _trial(skill: Skill, rollout: Rollout, dt: float) -> _Trial:
     extremes = [condition for condition in skill.rule if condition.statistic in ("min", "max")]
     means = [condition for condition in skill.rule if condition not in extremes]
     fell = rollout.outcome.terminated and rollout.outcome.length <= last
-    fell |= not all(condition.holds(readings[condition.reading][first:]) for condition in extremes if not fell)
+    after = {name: values[first:] for name, values in readings.items()}
+    fell |= not all(condition.holds(after) for condition in extremes if not fell)
     if fell:
         return _Trial(True, None)
     width = round(AVERAGE / dt)
     for end in range(first + 1, last + 1):
-        window = slice(max(end - width, 0), end)
-        if all(condition.holds(readings[condition.reading][window]) for condition in means):
+        window = {name: values[max(end - width, 0) : end] for name, values in readings.items()}
+        if all(condition.holds(window) for condition in means):
             return _Trial(False, (end - first) * dt)
     return _Trial(False, None)

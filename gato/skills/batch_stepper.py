@@ -15,8 +15,9 @@ from mujoco.batch import Batch
 
 from gato.skills.bodies import get_body
 from gato.skills.bodies.body import CONTACT_FORCES, State
+from gato.skills.commands import Commands
 from gato.skills.environment import check_finite, make_simulation
-from gato.skills.rewards import StepResult, judge, reward
+from gato.skills.rewards import CONTACT_TERMS, StepResult, flat, judge, reward
 from gato.skills.table import Skill, get_skill, skills_of
 from gato.skills.transition import Transition
 from gato.specs import near_match
@@ -61,6 +62,7 @@ class BatchStepper:
         }
         self._place_BP = self.body.place(self._state(_ALL))
         self._elapsed_B = np.zeros(num_envs, np.int64)
+        self.commands = Commands(num_envs, dt=self.body.dt, max_steps=self.max_episode_steps)
         self._skills = skills_of(self.body.name)
         self._skill_index_B = np.zeros(num_envs, np.int64)
         self._only_skill: Skill | None = None
@@ -73,8 +75,11 @@ class BatchStepper:
         if skill_id not in own:
             raise ValueError(f'skill "{skill_id}" is not one of {self.body.name}; {near_match(skill_id, own)}')
         self._skill_index_B[ids] = own.index(skill_id)
+        self.commands.select(ids, get_skill(skill_id))
         first = self._skill_index_B[0]
         self._only_skill = self._skills[first] if (self._skill_index_B == first).all() else None
+        asked = [self._skills[index] for index in set(self._skill_index_B.tolist())]
+        self._charges_contacts = any(term.name in CONTACT_TERMS for skill in asked for term in flat(skill.reward))
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
         """Begins an episode in each of `ids` with Gymnasium's start for its seed; observations (b, O)."""
@@ -85,6 +90,7 @@ class BatchStepper:
         for row, seed in enumerate(seeds):
             generator, _ = np_random(int(seed))
             qpos_BQ[row], qvel_BV[row] = self.body.start(generator, self._start_qpos_Q, self._start_qvel_V)
+        self.commands.begin(ids, [self._skills[index] for index in self._skill_index_B[ids]], seeds)
         return self.set_state(ids, qpos_BQ, qvel_BV)
 
     def get_state(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +106,11 @@ class BatchStepper:
         self._elapsed_B[ids] = 0
         state = self._state(ids)
         self._place_BP[ids] = self.body.place(state)
-        return self.body.observe(state)
+        return self._observe(state, ids)
+
+    def command(self) -> np.ndarray:
+        """What every row is asked for now, (B, C) in the order of COMMANDS; NaN where nothing is."""
+        return self.commands.now(_ALL, self._elapsed_B)
 
     def lift(self, share_B: np.ndarray | float) -> None:
         """From the next step on, carries that share of each body's weight, upwards at its trunk: all of it up to half
@@ -110,7 +120,7 @@ class BatchStepper:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that decides what comes next in every row: what `restore` takes, also in another process."""
-        names = ("qpos", "qvel", "qacc_warmstart", "time")
+        names = ("qpos", "qvel", "qacc_warmstart", "time", "ctrl")
         kept = {name: np.array(self._batch.bind(name)) for name in names}
         if self.body.derived:
             kept["place"] = self._place_BP.copy()
@@ -118,7 +128,7 @@ class BatchStepper:
 
     def restore(self, kept: dict[str, np.ndarray]) -> None:
         """Goes on from a `snapshot`, to the bit (`set_state` begins an episode instead)."""
-        for name in ("qpos", "qvel", "qacc_warmstart", "time"):
+        for name in ("qpos", "qvel", "qacc_warmstart", "time", "ctrl"):
             self._batch.bind(name)[:] = kept[name]
         self._place_BP[:] = kept["place"] if self.body.derived else self.body.place(self._state(_ALL))
         self._elapsed_B[:] = kept["elapsed"]
@@ -134,29 +144,41 @@ class BatchStepper:
             raise ValueError(
                 f"actions have shape {actions_BA.shape}; {shape} is needed, a row for each stepped environment"
             )
+        before_BA, command_BC = self._ctrl_BA[rows].copy(), self.commands.now(rows, self._elapsed_B[rows])
         self._ctrl_BA[rows] = actions_BA
         if self._carried_B.any():
             lies_B = np.clip(2 - 2 * self._height_BN[:, TRUNK] / self._reach, 0, 1)
             self._forces_BN6[:, TRUNK, 2] = self._carried_B * lies_B
         self._batch.step(ids=None if ids is None else np.sort(ids), nstep=self.body.frame_skip)
         self._elapsed_B[rows] += 1
-        if self._one is not None:
+        if self._one is not None and self._charges_contacts:
             self._measure_contacts(self._one, range(self.num_envs) if ids is None else ids.tolist())
         state = self._state(rows)
         check_finite(self.body, actions_BA, state)
-        result = judge(self.body, actions_BA, state, self._place_BP[rows])
+        result = judge(
+            self.body,
+            actions_BA,
+            state,
+            place_before_BP=self._place_BP[rows],
+            before_BA=before_BA,
+            command_BC=command_BC,
+        )
         self._place_BP[rows] = result.place_BP
         return Transition(
-            self.body.observe(state),
+            self._observe(state, rows),
             self._reward(result, rows),
             ~result.is_healthy_B,
             self._elapsed_B[rows] >= self.max_episode_steps,
-            result.readings,
+            result.readings | self.commands.told(command_BC),
         )
 
     def _state(self, rows: np.ndarray | slice) -> State:
         derived = {name: values_BX[rows] for name, values_BX in self._derived.items()}
         return State(self._qpos_BQ[rows], self._qvel_BV[rows], derived, self.model.body_mass)
+
+    def _observe(self, state: State, rows: np.ndarray | slice) -> np.ndarray:
+        """What the bodies of these rows sense, (b, O)."""
+        return self.body.observe(state)
 
     def _measure_contacts(self, one: mujoco.MjData, rows: Iterable[int]) -> None:
         """What Gymnasium computes after every step of an environment; the copying is a seventh of the ant's time."""

@@ -21,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from gato.skills.bodies import Body, get_body
 from gato.skills.bodies.body import State
+from gato.skills.commands import Commands, checked_command
 from gato.skills.rewards import judge, reward
 from gato.skills.table import SKILLS, Skill, get_skill
 from gato.specs import near_match
@@ -28,6 +29,8 @@ from gato.specs import near_match
 ENTRY_POINT = "gato.skills.environment:SkillEnv"
 
 logger = logging.getLogger(__name__)
+_ONE = np.arange(1)
+MAX_SEED = 2**31 - 1
 
 
 def skill_env_spec(skill_id: str) -> EnvSpec:
@@ -135,6 +138,9 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.observation_space = self.simulation.observation_space
         self.action_space = self.simulation.action_space
         self.render_mode = render_mode
+        self.commands = Commands(1, dt=self.body.dt, max_steps=self.body.max_episode_steps)
+        self._elapsed = 0
+        self.commands.select(_ONE, self.skill)
 
     def select_skill(self, skill_id: str) -> None:
         """From the next step on, reward that skill; ValueError when it is another body's."""
@@ -143,25 +149,48 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             own = [other for other in SKILLS if SKILLS[other].body == self.body.name]
             raise ValueError(f'skill "{skill_id}" is not one of {self.body.name}; {near_match(skill_id, own)}')
         self.skill = skill
+        self.commands.select(_ONE, skill)
+
+    def command(self) -> np.ndarray:
+        """What is asked for now, (C,) in the order of COMMANDS; NaN where nothing is."""
+        return self.commands.now(_ONE, np.array([self._elapsed]))[0]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Gymnasium's own start of the body for that seed."""
+        """Gymnasium's own start of the body for that seed, which also draws the commands of a skill that takes some.
+
+        `options={"command": {"forward_speed": 1.0, ...}}` asks for these numbers instead, for the whole episode.
+        """
         observation_O, _ = self.simulation.reset(seed=seed)
         self._np_random, self._np_random_seed = self.simulation._np_random, self.simulation._np_random_seed
+        self._elapsed = 0
+        drawn_from = int(self._np_random.integers(MAX_SEED)) if seed is None else seed
+        self.commands.begin(_ONE, [self.skill], [drawn_from])
+        if options and "command" in options:
+            self.commands.tell(_ONE, checked_command(self.skill, options["command"])[None])
         return observation_O, {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One control step; FloatingPointError when the action or the simulation is not finite."""
-        place_before_1P = self.body.place(self._state())
+        place_before_1P, before_1A = self.body.place(self._state()), self.simulation.data.ctrl[None].copy()
+        command_1C = self.command()[None]
         observation_O, reward_, terminated, truncated, _ = self.simulation.step(action)
         state, actions_1A = self._state(), np.asarray(action)[None]
         check_finite(self.body, actions_1A, state)
-        result = judge(self.body, actions_1A, state, place_before_1P)
+        result = judge(
+            self.body,
+            actions_1A,
+            state,
+            place_before_BP=place_before_1P,
+            before_BA=before_1A,
+            command_BC=command_1C,
+        )
+        self._elapsed += 1
         if not self.skill.is_standard:
             reward_ = reward(self.skill.reward, result)[0]
-        info = {name: float(value_1[0]) for name, value_1 in result.readings.items()}
+        readings = result.readings | self.commands.told(command_1C)
+        info = {name: float(value_1[0]) for name, value_1 in readings.items()}
         return observation_O, float(reward_), bool(terminated), truncated, info
 
     def _state(self) -> State:

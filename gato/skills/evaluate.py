@@ -26,7 +26,8 @@ class Actor(Protocol):
     """Anything that acts on all rows at once.
 
     Rows that are not running show a stale observation, and what it gives there is ignored.
-    Optional: `reset(ids)` when those rows begin an episode, `retire(ids)` when they have ended for good.
+    Optional: `watch(stepper)` before anything else, for who must know more than observations; `reset(ids)` when those
+    rows begin an episode, `retire(ids)` when they have ended for good.
     """
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
@@ -59,7 +60,7 @@ class Evaluation:
     length: float
     """Mean control steps."""
     behaviours: dict[str, float]
-    """Share of episodes that met the rule of each skill of the body."""
+    """Share of episodes that met the rule of each skill of the body, a goal-conditioned one only where it was asked."""
     measured: dict[str, float]
     """Mean of each reading over episodes, in its unit."""
     outcomes: tuple[Outcome, ...]
@@ -98,6 +99,7 @@ def summarise(skill_id: str, outcomes: Sequence[Outcome]) -> Evaluation:
     behaviours = {
         skill.id: float(np.mean([skill.success(one.readings, survived=not one.terminated) for one in outcomes]))
         for skill in skills_of(own.body)
+        if skill == own or not skill.is_commanded
     }
     return Evaluation(
         own.id,
@@ -112,6 +114,7 @@ def summarise(skill_id: str, outcomes: Sequence[Outcome]) -> Evaluation:
 
 def run_episodes(actor: Actor, stepper: Stepper, seeds: Sequence[int]) -> tuple[Outcome, ...]:
     """One episode a seed, in the order of `seeds`; a row that ends takes the next seed, or leaves the stepping."""
+    _tell(actor, "watch", stepper)
     waiting = list(enumerate(seeds))[::-1]
     outcomes: list[Outcome | None] = [None] * len(waiting)
     running = np.arange(min(stepper.num_envs, len(waiting)))
@@ -142,7 +145,8 @@ def run_episodes(actor: Actor, stepper: Stepper, seeds: Sequence[int]) -> tuple[
             episode_of.update({row: waiting.pop() for row in renewed.tolist()})
             returns_B[renewed], begun_B[renewed] = 0.0, len(history)
             _begin(actor, stepper, renewed, episode_of, observations_BO)
-            _tell(actor, "retire", retired)
+            if len(retired):
+                _tell(actor, "retire", retired)
             running = np.setdiff1d(running, retired)
     return tuple(outcome for outcome in outcomes if outcome is not None)
 
@@ -183,10 +187,10 @@ def _begin(
         _tell(actor, "reset", rows)
 
 
-def _tell(actor: Actor, what: str, rows: np.ndarray) -> None:
+def _tell(actor: Actor, what: str, told: np.ndarray | Stepper) -> None:
     listener: Any = getattr(actor, what, None)
-    if listener is not None and len(rows):
-        listener(rows)
+    if listener is not None:
+        listener(told)
 
 
 def _spread(values_b: np.ndarray, rows: np.ndarray, num_envs: int) -> np.ndarray:

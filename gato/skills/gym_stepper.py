@@ -17,6 +17,7 @@ from gato.skills.bodies import get_body
 from gato.skills.environment import SkillEnv, make_env
 from gato.skills.spaces import body_spec, flatten_observations, unflatten_action
 from gato.skills.transition import Transition
+from gato.specs import COMMANDS
 
 
 class GymStepper:
@@ -36,7 +37,8 @@ class GymStepper:
         self.max_episode_steps = env_spec.max_episode_steps or sys.maxsize
         if isinstance(first.unwrapped, SkillEnv):
             body = get_body(first.unwrapped.body.name)
-            self.spec, self._readings = body.spec, tuple(body.readings)
+            told = first.unwrapped.commands.told(first.unwrapped.command()[None])
+            self.spec, self._readings = body.spec, (*body.readings, *told)
         else:
             self.spec, self._readings = body_spec(env_spec.id, self.observation_space, self.action_space), ()
 
@@ -78,6 +80,12 @@ class GymStepper:
             if not isinstance(env, SkillEnv):
                 raise ValueError(f"{self.env_spec.id} has no skills to choose from, so not {skill_id} either")
             env.select_skill(skill_id)
+
+    def command(self) -> np.ndarray:
+        """What every row is asked for now, (B, C) in the order of COMMANDS; NaN where nothing is."""
+        nothing_C = np.full(len(COMMANDS), np.nan)
+        inner = [env.unwrapped for env in self.envs]
+        return np.stack([env.command() if isinstance(env, SkillEnv) else nothing_C for env in inner])
 
     def _stack(self, observations: list[Any]) -> np.ndarray:
         return np.stack([flatten_observations(self.observation_space, observation) for observation in observations])

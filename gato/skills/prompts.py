@@ -1,74 +1,18 @@
-"""The words of every skill: phrases to train with, phrases kept back for the test, and typing mistakes.
+"""The phrases of every skill: to train with, kept back for the test, and typing mistakes.
 
-A phrase is an action ("run {}") with a way ("forward"), bare or decorated with a manner or a politeness. Every action
-of a body's skills goes with either direction wherever that is a sensible request, so that the direction decides.
-The test split holds combinations that training never sees, of words that it does see.
+A phrase is an action with a way (`gato.skills.wordings`), bare or decorated with a manner or a politeness. The test
+split holds combinations that training never sees, of words that it does see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from gato.skills.wordings import WORDINGS, Wording
 from gato.specs import near_match
 
-FORWARD = (
-    "forward",
-    "forwards",
-    "ahead",
-    "straight ahead",
-    "onward",
-    "to the front",
-    "in the forward direction",
-    "frontwards",
-    "onwards",
-    "straight forward",
-)
-BACKWARD = (
-    "backward",
-    "backwards",
-    "in reverse",
-    "back",
-    "rearward",
-    "to the rear",
-    "in the backward direction",
-    "rearwards",
-    "to the back",
-    "straight back",
-)
-ALONG_THE_TRACK = (
-    "along the track",
-    "down the track",
-    "along the line",
-    "down the line",
-    "along the path",
-    "down the path",
-    "straight along the track",
-    "straight down the track",
-    "along the running track",
-    "following the line",
-)
-"""Where bodies that can turn are paid for one direction of the world, whatever is forward to them."""
-NEUTRAL = ("go {}", "move {}", "travel {}", "head {}")
-"""Actions that say nothing but to move: on every walking body, in both directions."""
-MANNERS = (
-    "quickly",
-    "now",
-    "steadily",
-    "fast",
-    "without stopping",
-    "smoothly",
-    "without falling",
-    "as fast as you can",
-    "right away",
-    "and keep going",
-    "all the way",
-    "at full speed",
-)
-SWIMMING_MANNERS = tuple(manner for manner in MANNERS if manner != "without falling")
-CALM_MANNERS = ("now", "steadily", "smoothly", "without stopping", "right away", "all the time", "carefully", "well")
 POLITENESS = (
     "please {}",
     "{} please",
@@ -85,166 +29,6 @@ POLITENESS = (
     "you should {}",
     "ok {}",
 )
-ADVANCE = ("forward", "forwards", "ahead", "advance", "go on ahead", "full speed ahead", "forward please")
-KEEP_TO_THE_TRACK = (
-    "follow the track",
-    "follow the line",
-    "track run",
-    "run the track",
-    "take the path",
-    "run the line",
-)
-BALANCE = (
-    "balance {}",
-    "keep {} upright",
-    "hold {} up",
-    "stabilize {}",
-    "keep {} from falling",
-    "steady {}",
-    "keep {} balanced",
-    "hold {} upright",
-    "stop {} from falling",
-)
-STAY_BALANCED = ("balance", "stay balanced", "stay upright", "stand still", "keep your balance", "do not fall")
-RETREAT = ("backward", "backwards", "reverse", "retreat", "back up", "in reverse please", "go into reverse")
-"""Whole phrases that name the direction alone."""
-
-
-@dataclass(frozen=True)
-class Wording:
-    """The table of one skill; its first action with its first way is the canonical prompt."""
-
-    actions: tuple[str, ...]
-    ways: tuple[str, ...]
-    alone: tuple[str, ...] = ()
-    manners: tuple[str, ...] = MANNERS
-
-    def core(self, action: int, way: int) -> str:
-        """One action with one way."""
-        return self.actions[action].format(self.ways[way])
-
-
-WORDINGS: dict[str, Wording] = {
-    "half-cheetah/run-forward": Wording(
-        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward run")
-    ),
-    "half-cheetah/run-backward": Wording(
-        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward run")
-    ),
-    "hopper/hop-forward": Wording(
-        ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward hop")
-    ),
-    "hopper/hop-backward": Wording(
-        ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward hop")
-    ),
-    "walker2d/run-forward": Wording(
-        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward run")
-    ),
-    "walker2d/walk-backward": Wording(
-        ("walk {}", "step {}", "stroll {}", "march {}", "stride {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")
-    ),
-    "inverted-pendulum/balance": Wording(
-        BALANCE,
-        ("the pole", "the pendulum", "the rod", "it", "the stick", "the inverted pendulum", "that pole", "your pole"),
-        STAY_BALANCED,
-        CALM_MANNERS,
-    ),
-    "ant/run-forward": Wording(
-        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), ALONG_THE_TRACK, KEEP_TO_THE_TRACK
-    ),
-    "humanoid/run-forward": Wording(
-        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL), ALONG_THE_TRACK, KEEP_TO_THE_TRACK
-    ),
-    "humanoid-standup/stand-up": Wording(
-        (
-            "stand {}",
-            "get {}",
-            "come {}",
-            "go {}",
-            "push {}",
-            "get right {}",
-            "stand right {}",
-            "come right {}",
-            "get back {}",
-        ),
-        (
-            "up",
-            "up straight",
-            "up high",
-            "up on your feet",
-            "up on both feet",
-            "up on two feet",
-            "up from there",
-            "up from your back",
-            "up and stay up",
-            "up and stay there",
-        ),
-        ("get to your feet", "on your feet", "stand", "stand straight", "do not lie there", "do not lie down"),
-        CALM_MANNERS,
-    ),
-    "swimmer/swim-forward": Wording(
-        ("swim {}", "crawl {}", "kick {}", "float {}", "race {}", *NEUTRAL),
-        FORWARD,
-        (*ADVANCE, "forward swim"),
-        SWIMMING_MANNERS,
-    ),
-    "reacher/reach": Wording(
-        (
-            "reach {}",
-            "hit {}",
-            "go to {}",
-            "move to {}",
-            "get to {}",
-            "come to {}",
-            "reach for {}",
-            "reach out to {}",
-            "put your hand on {}",
-        ),
-        ("the target", "the goal", "the point", "the ball", "the red ball", "the mark", "the dot", "it"),
-        ("reach", "reach out", "get there", "go there", "reach it now please", "hand to the target"),
-        CALM_MANNERS,
-    ),
-    "pusher/push": Wording(
-        (
-            "push {}",
-            "move {}",
-            "take {}",
-            "send {}",
-            "get {}",
-            "put {}",
-            "press {}",
-            "place {}",
-            "transport {}",
-        ),
-        (
-            "the object to the goal",
-            "it to the goal",
-            "it to the target",
-            "the object there",
-            "the block to the goal",
-            "the block there",
-            "the object to the target",
-            "it there",
-        ),
-        ("push", "push it", "push the object", "push the block", "object to the goal"),
-        CALM_MANNERS,
-    ),
-    "inverted-double-pendulum/balance": Wording(
-        BALANCE,
-        (
-            "the double pole",
-            "the double pendulum",
-            "both links",
-            "the two links",
-            "the links",
-            "that double pole",
-            "your double pole",
-            "your double pendulum",
-        ),
-        STAY_BALANCED,
-        CALM_MANNERS,
-    ),
-}
 
 
 def phrases(skill_id: str, split: str = "train") -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from gato.skills.bodies import Body
 from gato.skills.bodies.body import CONTACT_FORCES, State
 from gato.skills.bodies.pendulums import tip
-from gato.specs import near_match
+from gato.specs import COMMANDS, near_match
 
 
 @dataclass(slots=True)
@@ -28,6 +28,10 @@ class StepResult:
     """Where the bodies are then."""
     actions_BA: np.ndarray
     """As given to the simulator, in the dtype of the caller: Gymnasium sums their squares in that dtype."""
+    before_BA: np.ndarray
+    """The actions of the step before; 0 in the first one."""
+    command_BC: np.ndarray
+    """What was asked for, in the order of COMMANDS; NaN where nothing was."""
     is_healthy_B: np.ndarray
     readings: dict[str, np.ndarray]
     """Physical units, name -> (B,)."""
@@ -35,12 +39,18 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a reward: `weight * TERMS[name]`, the term held between `least` and `limit`."""
+    """One summand of a reward: `weight * TERMS[name]`, the term held between `least` and `limit`.
+
+    With a `width` it is `weight / (1 + ((TERMS[name] - target) / width)^2)`: a bell, all of the weight where the term
+    is `target` and half of it where it is off by `width`.
+    """
 
     name: str
     weight: float
     limit: float = np.inf
     least: float = -np.inf
+    width: float = np.inf
+    target: float = 0.0
 
     def __post_init__(self) -> None:
         if self.name not in TERMS:
@@ -49,11 +59,17 @@ class Term:
     def __str__(self) -> str:
         least, limit = self.least > -np.inf, self.limit < np.inf
         bounds = f" (at most {self.limit:g})" * limit + f" (at least {self.least:g})" * least
-        return f"{self.weight:g} * {self.name}{bounds}"
+        return f"{self.weight:g} * {self.name}{bounds}" + f" (a bell of {self.width:g} around {self.target:g})" * (
+            self.width < np.inf
+        )
 
 
 Terms = tuple[Term | tuple[Term, ...], ...]
 """Added in their written order, an inner tuple by itself first, like brackets: the order decides the last bit."""
+
+
+CONTACT_TERMS = ("contact_cost", "clipped_contact_cost")
+"""That read contact forces, which are dear."""
 
 
 def flat(terms: Terms) -> tuple[Term, ...]:
@@ -65,12 +81,30 @@ def _reading(name: str) -> Callable[[StepResult], np.ndarray]:
     return lambda step: step.readings[name]
 
 
+def _error(name: str) -> Callable[[StepResult], np.ndarray]:
+    index = COMMANDS.index(name)
+    return lambda step: step.readings[name] - step.command_BC[:, index]
+
+
+def _miss(name: str) -> Callable[[StepResult], np.ndarray]:
+    error = _error(name)
+    return lambda step: np.square(error(step))
+
+
+def _action_change(step: StepResult) -> np.ndarray:
+    return np.square(step.actions_BA - step.before_BA, dtype=np.float64).sum(1)
+
+
 def _backward_speed(step: StepResult) -> np.ndarray:
     return -step.readings["forward_speed"]
 
 
 def _lift(step: StepResult) -> np.ndarray:
     return step.readings["height"] / step.body.timestep
+
+
+def _bounce(step: StepResult) -> np.ndarray:
+    return np.square(step.readings["vertical_speed"])
 
 
 def _alive(step: StepResult) -> np.ndarray:
@@ -116,11 +150,17 @@ def _power_2(values_B: np.ndarray) -> np.ndarray:
 
 
 TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
-    "forward_speed": _reading("forward_speed"),
     "backward_speed": _backward_speed,
     "track_speed": _reading("track_speed"),
+    **{name: _reading(name) for name in COMMANDS},
+    **{f"{name}_error": _error(name) for name in COMMANDS},
+    **{f"{name}_miss": _miss(name) for name in COMMANDS},
+    "action_change": _action_change,
     "distance": _reading("distance"),
     "hand_distance": _reading("hand_distance"),
+    "pitch_rate": _reading("pitch_rate"),
+    "height": _reading("height"),
+    "bounce": _bounce,
     "lift": _lift,
     "alive": _alive,
     "control_cost": _control_cost,
@@ -131,10 +171,12 @@ TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     "tip_cost": _tip_cost,
     "swing_cost": _swing_cost,
 }
-"""Speeds in m/s; distances in m; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the
-sum of squared actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces
-and torques (clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the
-rail, and swing cost how fast its poles turn, as Gymnasium weighs them."""
+"""Speeds in m/s; an error is a reading less what was asked for, a miss the square of that; the action change is the sum
+of squared differences to the action before; pitch rate in rad/s; bounce is the square of the vertical speed; distances
+and height in m; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the sum of squared
+actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces and torques
+(clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the rail, and
+swing cost how fast its poles turn, as Gymnasium weighs them."""
 
 
 def reward(terms: Terms, step: StepResult) -> np.ndarray:
@@ -150,13 +192,23 @@ def _weighted(term: Term, step: StepResult) -> np.ndarray:
     value_B = TERMS[term.name](step)
     if term.least > -np.inf or term.limit < np.inf:
         value_B = np.minimum(np.maximum(value_B, term.least), term.limit)
+    if term.width < np.inf:
+        return term.weight / (1.0 + np.square((value_B - term.target) / term.width))
     return term.weight * value_B
 
 
-def judge(body: Body, actions_BA: np.ndarray, state: State, place_before_BP: np.ndarray) -> StepResult:
+def judge(
+    body: Body,
+    actions_BA: np.ndarray,
+    state: State,
+    *,
+    place_before_BP: np.ndarray,
+    before_BA: np.ndarray,
+    command_BC: np.ndarray,
+) -> StepResult:
     """What a control step did that began with the bodies at `place_before_BP` and ended in `state`."""
     place_BP = body.place(state)
     velocity_BP = (place_BP - place_before_BP) / body.dt
     is_healthy_B = np.ones(len(place_BP), np.bool_) if body.is_healthy is None else body.is_healthy(state)
     readings = {name: reading.measure(state, velocity_BP) for name, reading in body.readings.items()}
-    return StepResult(body, state, place_BP, actions_BA, is_healthy_B, readings)
+    return StepResult(body, state, place_BP, actions_BA, before_BA, command_BC, is_healthy_B, readings)

@@ -53,3 +53,7 @@ class Stepper(Protocol):
     def select_skill(self, ids: np.ndarray, skill_id: str) -> None:
         """From the next step on, rows `ids` are rewarded for that skill; their simulation goes on undisturbed."""
         ...
+
+    def command(self) -> np.ndarray:
+        """What every row is asked for now, (B, C) in the order of COMMANDS; NaN where nothing is."""
+        ...

@@ -133,6 +133,11 @@ def coordinate(unit: str, index: int, *, offset: float = 0.0) -> Reading:
     return Reading(unit, lambda state, velocity_BP: state.qpos_BQ[:, index] + offset)
 
 
+def rate(unit: str, index: int) -> Reading:
+    """One number of qvel, in that unit."""
+    return Reading(unit, lambda state, velocity_BP: state.qvel_BV[:, index].copy())
+
+
 def speed(axis: int = 0) -> Reading:
     """m/s of the body's place along one axis of the world."""
     return Reading("m/s", lambda state, velocity_BP: velocity_BP[:, axis].copy())

@@ -6,17 +6,25 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gato.skills.bodies.body import Body, Reading, State, coordinate, coordinates, jointed, noisy_start, speed
+from gato.skills.bodies.body import Body, Reading, State, coordinate, coordinates, jointed, noisy_start, rate, speed
 from gato.skills.bodies.mirror import mirror
 
 
 def _readings(height_offset: float = 0.0) -> Mapping[str, Reading]:
-    """Pitch is positive nose down; height is that of the torso's frame above the floor."""
+    """Pitch is positive nose down, and counts whole turns; height is that of the torso's frame above the floor."""
     return {
         "forward_speed": speed(),
         "pitch": coordinate("rad", 2),
         "height": coordinate("m", 1, offset=height_offset),
+        "pitch_rate": rate("rad/s", 2),
+        "vertical_speed": rate("m/s", 1),
     }
+
+
+def _swimming_speed(state: State, velocity_BP: np.ndarray) -> np.ndarray:
+    """Of the nose, along the first part."""
+    angle_B = state.qpos_BQ[:, 2]
+    return state.qvel_BV[:, 0] * np.cos(angle_B) + state.qvel_BV[:, 1] * np.sin(angle_B)
 
 
 def _hopper_is_healthy(state: State) -> np.ndarray:
@@ -85,6 +93,11 @@ SWIMMER = Body(
     frame_skip=4,
     observe=coordinates(unseen=2),
     start=noisy_start(0.1),
-    readings={"track_speed": speed(), "heading": coordinate("rad", 2)},
+    readings={
+        "track_speed": speed(),
+        "heading": coordinate("rad", 2),
+        "forward_speed": Reading("m/s", _swimming_speed),
+        "yaw_rate": rate("rad/s", 2),
+    },
     mirror=mirror(_SWIMMER, flipped="slider2 free_body_rot motor1_rot motor2_rot"),
 )

@@ -1,0 +1,105 @@
+"""Goal-conditioned teachers: they read what is asked for beside what the body senses; nobody else does.
+
+In: a skill that takes commands. Out: what its teacher reads, `Teacher` to act with, and `obeying`, a plain policy that
+follows one command for good. The steppers it is trained in are in `gato.experts.curriculum`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gato.experts.policy import Policy
+from gato.skills.bodies.mirror import Mirror, Reflection
+from gato.skills.commands import checked_command, ranges
+from gato.skills.evaluate import Actor
+from gato.skills.skill import TOLD, Skill
+from gato.skills.stepper import Stepper
+from gato.skills.table import SKILLS
+from gato.specs import COMMANDS, BodySpec, Element
+
+LEFT_AND_RIGHT = ("lateral_speed", "yaw_rate")
+"""Commands that change sign in the mirror."""
+
+
+def axes(skill: Skill) -> list[int]:
+    """Which of COMMANDS there is a choice of."""
+    lows_C, highs_C = ranges(skill)
+    return np.flatnonzero(lows_C < highs_C).tolist()
+
+
+def teacher_spec(spec: BodySpec, skill: Skill) -> BodySpec:
+    """What a teacher of the skill reads and does."""
+    told = tuple(Element(TOLD + COMMANDS[index]) for index in axes(skill))
+    return replace(spec, observation=spec.observation + told)
+
+
+def teacher_mirror(mirror: Mirror, skill: Skill) -> Mirror:
+    """The mirror image of what a teacher reads and does."""
+    names, num_sensed = [COMMANDS[index] for index in axes(skill)], len(mirror.observation.order_N)
+    order_N = np.arange(num_sensed, num_sensed + len(names))
+    sign_N = np.where(np.isin(names, LEFT_AND_RIGHT), -1.0, 1.0).astype(np.float32)
+    seen = mirror.observation
+    observation = Reflection(np.concatenate([seen.order_N, order_N]), np.concatenate([seen.sign_N, sign_N]))
+    return Mirror(observation, mirror.action)
+
+
+class Teacher:
+    """A goal-conditioned policy as an actor of plain observations: it looks up what its stepper asks for."""
+
+    def __init__(self, policy: Policy, skill: Skill) -> None:
+        self.policy, self.axes = policy, axes(skill)
+        self.stepper: Stepper | None = None
+
+    def watch(self, stepper: Stepper) -> None:
+        """From now on it acts in this stepper."""
+        self.stepper = stepper
+
+    def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
+        """Actions (B, A)."""
+        assert self.stepper is not None
+        # Rows that somebody else acts in may ask for nothing.
+        told_BC = np.nan_to_num(self.stepper.command()[:, self.axes])
+        return self.policy(np.concatenate([observations_BO, told_BC], 1))
+
+
+def as_actor(policy: Policy) -> Actor:
+    """The policy itself, or, where it reads commands, with eyes for them."""
+    skill = SKILLS.get(policy.skill)
+    return policy if skill is None or not skill.is_commanded else Teacher(policy, skill)
+
+
+def obeying(teacher: Policy, skill: Skill, theirs: Skill) -> Policy:
+    """A teacher of `theirs` that was told the command of `skill` once and for all: it reads only what the body senses.
+
+    ValueError where the skill asks for nothing, or for more than the teacher was taught.
+    """
+    asked = {COMMANDS[index]: skill.command.get(COMMANDS[index], (np.nan,))[0] for index in axes(theirs)}
+    told_C = checked_command(theirs, asked)[axes(theirs)]
+    num_sensed = len(teacher.mean_O) - len(told_C)
+    weight, bias = teacher.layers[0]
+    seen_C = (told_C - teacher.mean_O[num_sensed:]) / teacher.std_O[num_sensed:]
+    seen_C = np.clip(seen_C, -teacher.observation_clip, teacher.observation_clip).astype(np.float32)
+    first = (weight[:num_sensed], bias + seen_C @ weight[num_sensed:])
+    return replace(
+        teacher,
+        skill=skill.id,
+        mean_O=teacher.mean_O[:num_sensed],
+        std_O=teacher.std_O[:num_sensed],
+        layers=(first, *teacher.layers[1:]),
+    )
+
+
+def listening(policy: Policy, skill: Skill) -> Policy:
+    """A plain policy as a teacher of `skill` that does not care yet what it is told: the same actions."""
+    lows_C, highs_C = (bound_C[axes(skill)] for bound_C in ranges(skill))
+    weight, bias = policy.layers[0]
+    deaf = np.zeros((len(lows_C), weight.shape[1]), weight.dtype)
+    return replace(
+        policy,
+        skill=skill.id,
+        mean_O=np.concatenate([policy.mean_O, (lows_C + highs_C) / 2]),
+        std_O=np.concatenate([policy.std_O, (highs_C - lows_C) / np.sqrt(12)]),
+        layers=((np.concatenate([weight, deaf]), bias), *policy.layers[1:]),
+    )

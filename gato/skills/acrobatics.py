@@ -1,0 +1,92 @@
+"""Skills that no command describes: flips, hops on the spot, a crouch.
+
+In: nothing. Out: `ACROBATICS`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gato.skills.rewards import Term
+from gato.skills.skill import Condition, Skill
+
+TURN = 2 * np.pi
+FLIPS = 3
+"""Whole turns in an episode, at least."""
+IN_PLACE = 0.2
+"""m/s: how fast a body that hops in place may wander."""
+HOPPING = 0.4
+"""m/s: root mean square of the vertical speed, at least."""
+
+_STAYS = Condition("forward_speed", "mean", -IN_PLACE, IN_PLACE)
+_HOPS = Condition("vertical_speed", "rms", low=HOPPING)
+
+ACROBATICS = (
+    Skill(
+        id="half-cheetah/front-flip",
+        body="half-cheetah",
+        is_standard=False,
+        reward=(Term("pitch_rate", 1.0, limit=8.0), Term("control_cost", -0.1)),
+        prompt="do a front flip",
+        rule=(Condition("pitch", "max", low=FLIPS * TURN),),
+        reading="pitch_rate",
+    ),
+    Skill(
+        id="half-cheetah/back-flip",
+        body="half-cheetah",
+        is_standard=False,
+        reward=(Term("pitch_rate", -1.0, least=-8.0), Term("control_cost", -0.1)),
+        prompt="do a back flip",
+        rule=(Condition("pitch", "min", high=-FLIPS * TURN),),
+        reading="pitch_rate",
+    ),
+    Skill(
+        id="hopper/hop-in-place",
+        body="hopper",
+        is_standard=False,
+        reward=(
+            Term("bounce", 1.0, limit=2.0),
+            Term("forward_speed", 1.0, width=0.25),
+            Term("alive", 1.0),
+            Term("control_cost", -1e-3),
+        ),
+        prompt="hop in place",
+        rule=(_STAYS, _HOPS),
+        reading="vertical_speed",
+    ),
+    Skill(
+        id="walker2d/hop",
+        body="walker2d",
+        is_standard=False,
+        reward=(
+            Term("bounce", 1.0, limit=2.0),
+            Term("forward_speed", 1.0, width=0.25),
+            Term("alive", 1.0),
+            Term("control_cost", -1e-2),
+            Term("pitch_cost", -1.0),
+        ),
+        prompt="hop in place",
+        rule=(_STAYS, _HOPS),
+        reading="vertical_speed",
+    ),
+    Skill(
+        id="humanoid/crouch",
+        body="humanoid",
+        is_standard=False,
+        reward=(
+            Term("height", 2.0, width=0.05, target=1.1),
+            Term("forward_speed", 0.5, width=0.2),
+            Term("lateral_speed", 0.5, width=0.2),
+            Term("alive", 5.0),
+            Term("exact_control_cost", -0.1),
+            Term("action_change", -0.05),
+        ),
+        prompt="crouch down",
+        rule=(
+            Condition("height", "mean", 1.03, 1.17),
+            Condition("forward_speed", "mean", -IN_PLACE, IN_PLACE),
+            Condition("lateral_speed", "mean", -IN_PLACE, IN_PLACE),
+        ),
+        reading="height",
+    ),
+)

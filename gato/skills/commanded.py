@@ -1,0 +1,170 @@
+"""Skills that are numbers to be reached: a speed ahead, to the left, a turning rate. Fixed ones have names; of the
+goal-conditioned ones (`body/command`) a teacher is told which numbers.
+
+In: nothing. Out: `COMMANDED`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gato.skills.rewards import Term, Terms
+from gato.skills.skill import Condition, Skill
+from gato.skills.standard import STAYS_UPRIGHT
+
+TOLERANCE = 0.25
+"""m/s and rad/s: how far off the mean of a goal-conditioned teacher may be."""
+DRIFT, STILL_SPEED = 0.3, 0.1
+"""m/s and rad/s: how much of what is not asked for is allowed (a mean), and how little a body that stands moves (a root
+mean square)."""
+
+
+def _near(reading: str, weight: float, width: float) -> Terms:
+    """Paid for being near the command: less by the square of the miss, which finds it from afar however much the body
+    shakes, and by a bell that makes it exact. `width`: where the square costs as much as the bell pays."""
+    return Term(f"{reading}_miss", -weight / (4 * width**2)), Term(f"{reading}_error", weight, width=width)
+
+
+_REWARDS: dict[str, Terms] = {
+    "half-cheetah": (
+        *_near("forward_speed", 1.0, 1.0),
+        # Lying on its back ends an episode of training: even who misses by all of the range must have more to lose.
+        Term("alive", 10.0),
+        Term("control_cost", -0.05),
+        Term("action_change", -0.01),
+        Term("pitch_cost", -0.2, limit=4.0),
+    ),
+    "hopper": (
+        *_near("forward_speed", 1.0, 0.4),
+        Term("alive", 5.0),
+        Term("control_cost", -1e-3),
+        Term("action_change", -0.01),
+    ),
+    "walker2d": (
+        *_near("forward_speed", 1.0, 0.5),
+        Term("alive", 5.0),
+        Term("control_cost", -0.01),
+        Term("action_change", -0.01),
+        Term("pitch_cost", -0.5),
+    ),
+    "ant": (
+        *_near("forward_speed", 1.0, 0.4),
+        *_near("lateral_speed", 1.0, 0.4),
+        *_near("yaw_rate", 1.0, 0.5),
+        Term("alive", 6.0),
+        Term("control_cost", -0.05),
+        Term("action_change", -0.02),
+    ),
+    "humanoid": (
+        *_near("forward_speed", 1.5, 0.3),
+        *_near("lateral_speed", 0.5, 0.3),
+        *_near("yaw_rate", 1.0, 0.3),
+        Term("alive", 5.0),
+        Term("exact_control_cost", -0.1),
+        Term("action_change", -0.05),
+    ),
+    "swimmer": (
+        *_near("forward_speed", 4.0, 0.05),
+        *_near("yaw_rate", 0.5, 0.3),
+        Term("control_cost", -1e-3),
+    ),
+}
+"""Body -> what its teacher is paid for."""
+_RANGES: dict[str, dict[str, tuple[float, float]]] = {
+    "half-cheetah": {"forward_speed": (-4.0, 6.0)},
+    "hopper": {"forward_speed": (-1.0, 2.5)},
+    "walker2d": {"forward_speed": (-1.5, 4.0)},
+    "ant": {"forward_speed": (-1.5, 1.5), "lateral_speed": (-1.0, 1.0), "yaw_rate": (-1.5, 1.5)},
+    "humanoid": {"forward_speed": (-0.5, 2.5), "lateral_speed": (0.0, 0.0), "yaw_rate": (-1.0, 1.0)},
+    "swimmer": {"forward_speed": (-0.25, 0.3), "yaw_rate": (-0.8, 0.8)},
+}
+"""Body -> what it can be asked for."""
+
+
+def _command(body: str) -> Skill:
+    asked = {name: pair for name, pair in _RANGES[body].items() if pair[0] < pair[1]}
+    rule = tuple(Condition(name, "mean", -TOLERANCE, TOLERANCE, is_relative=True) for name in asked)
+    return Skill(
+        id=f"{body}/command",
+        body=body,
+        is_standard=False,
+        reward=_REWARDS[body],
+        prompt="do as you are told",
+        rule=(*rule, *STAYS_UPRIGHT) if body == "half-cheetah" else rule,
+        reading="forward_speed",
+        command=_RANGES[body],
+    )
+
+
+def _named(skill_id: str, prompt: str, command: dict[str, float], rule: tuple[Condition, ...]) -> Skill:
+    """A command with a name; what it does not mention is asked to be 0."""
+    body = skill_id.split("/")[0]
+    return Skill(
+        id=skill_id,
+        body=body,
+        is_standard=False,
+        reward=_REWARDS[body],
+        prompt=prompt,
+        rule=(*rule, *STAYS_UPRIGHT) if body == "half-cheetah" else rule,
+        reading=next(iter(command), "forward_speed"),
+        command={name: (command.get(name, 0.0),) * 2 for name in _RANGES[body]},
+    )
+
+
+def _mean(reading: str, low: float = -np.inf, high: float = np.inf) -> Condition:
+    return Condition(reading, "mean", low, high)
+
+
+def _rests(*readings: str) -> tuple[Condition, ...]:
+    return tuple(Condition(reading, "rms", high=STILL_SPEED) for reading in readings)
+
+
+_ASIDE, _AHEAD, _STRAIGHT = (
+    _mean(reading, -DRIFT, DRIFT) for reading in ("lateral_speed", "forward_speed", "yaw_rate")
+)
+_NAMED = (
+    _named("half-cheetah/walk-forward", "walk forward", {"forward_speed": 1.2}, (_mean("forward_speed", 0.8, 1.6),)),
+    _named("half-cheetah/stand", "stand still", {}, _rests("forward_speed")),
+    _named("hopper/stand", "stand still", {}, _rests("forward_speed")),
+    _named("walker2d/walk-forward", "walk forward", {"forward_speed": 1.2}, (_mean("forward_speed", 0.8, 1.6),)),
+    _named("walker2d/stand", "stand still", {}, _rests("forward_speed")),
+    _named(
+        "ant/walk-forward",
+        "walk forward",
+        {"forward_speed": 0.7},
+        (_mean("forward_speed", 0.4, 1.0), _ASIDE, _STRAIGHT),
+    ),
+    _named(
+        "ant/walk-backward",
+        "walk backward",
+        {"forward_speed": -0.7},
+        (_mean("forward_speed", -1.0, -0.4), _ASIDE, _STRAIGHT),
+    ),
+    _named("ant/walk-left", "walk left", {"lateral_speed": 0.7}, (_mean("lateral_speed", 0.4, 1.0), _AHEAD, _STRAIGHT)),
+    _named(
+        "ant/walk-right", "walk right", {"lateral_speed": -0.7}, (_mean("lateral_speed", -1.0, -0.4), _AHEAD, _STRAIGHT)
+    ),
+    _named("ant/turn-left", "turn left", {"yaw_rate": 1.0}, (_mean("yaw_rate", 0.5), _AHEAD, _ASIDE)),
+    _named("ant/turn-right", "turn right", {"yaw_rate": -1.0}, (_mean("yaw_rate", high=-0.5), _AHEAD, _ASIDE)),
+    _named("ant/stand", "stand still", {}, _rests("forward_speed", "lateral_speed", "yaw_rate")),
+    _named(
+        "humanoid/walk-forward",
+        "walk forward",
+        {"forward_speed": 1.2},
+        (_mean("forward_speed", 0.8, 1.6), _ASIDE, _STRAIGHT),
+    ),
+    _named(
+        "humanoid/walk-backward",
+        "walk backward",
+        {"forward_speed": -0.45},
+        (_mean("forward_speed", high=-0.2), _ASIDE, _STRAIGHT),
+    ),
+    _named("humanoid/turn-left", "turn left", {"yaw_rate": 0.8}, (_mean("yaw_rate", 0.5), _AHEAD, _ASIDE)),
+    _named("humanoid/turn-right", "turn right", {"yaw_rate": -0.8}, (_mean("yaw_rate", high=-0.5), _AHEAD, _ASIDE)),
+    _named("humanoid/stand", "stand still", {}, _rests("forward_speed", "lateral_speed")),
+    _named("swimmer/swim-backward", "swim backward", {"forward_speed": -0.2}, (_mean("forward_speed", high=-0.1),)),
+    _named("swimmer/turn-left", "turn left", {"yaw_rate": 0.6}, (_mean("yaw_rate", 0.4),)),
+    _named("swimmer/turn-right", "turn right", {"yaw_rate": -0.6}, (_mean("yaw_rate", high=-0.4),)),
+)
+
+COMMANDED = (*(_command(body) for body in _RANGES), *_NAMED)

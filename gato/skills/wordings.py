@@ -1,0 +1,311 @@
+"""The words of every skill, as tables: an action ("run {}") with a way ("forward").
+
+Every action of a body's skills goes with either direction wherever that is a sensible request, so that the direction
+decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FORWARD = (
+    "forward",
+    "forwards",
+    "ahead",
+    "straight ahead",
+    "onward",
+    "to the front",
+    "in the forward direction",
+    "frontwards",
+    "onwards",
+    "straight forward",
+)
+BACKWARD = (
+    "backward",
+    "backwards",
+    "in reverse",
+    "back",
+    "rearward",
+    "to the rear",
+    "in the backward direction",
+    "rearwards",
+    "to the back",
+    "straight back",
+)
+ALONG_THE_TRACK = (
+    "along the track",
+    "down the track",
+    "along the line",
+    "down the line",
+    "along the path",
+    "down the path",
+    "straight along the track",
+    "straight down the track",
+    "along the running track",
+    "following the line",
+)
+"""Where bodies that can turn are paid for one direction of the world, whatever is forward to them."""
+NEUTRAL = ("go {}", "move {}", "travel {}", "head {}")
+"""Actions that say nothing but to move: on every walking body, in both directions."""
+MANNERS = (
+    "quickly",
+    "now",
+    "steadily",
+    "fast",
+    "without stopping",
+    "smoothly",
+    "without falling",
+    "as fast as you can",
+    "right away",
+    "and keep going",
+    "all the way",
+    "at full speed",
+)
+SWIMMING_MANNERS = tuple(manner for manner in MANNERS if manner != "without falling")
+CALM_MANNERS = ("now", "steadily", "smoothly", "without stopping", "right away", "all the time", "carefully", "well")
+ADVANCE = ("forward", "forwards", "ahead", "advance", "go on ahead", "full speed ahead", "forward please")
+KEEP_TO_THE_TRACK = (
+    "follow the track",
+    "follow the line",
+    "track run",
+    "run the track",
+    "take the path",
+    "run the line",
+)
+BALANCE = (
+    "balance {}",
+    "keep {} upright",
+    "hold {} up",
+    "stabilize {}",
+    "keep {} from falling",
+    "steady {}",
+    "keep {} balanced",
+    "hold {} upright",
+    "stop {} from falling",
+)
+STAY_BALANCED = ("balance", "stay balanced", "stay upright", "stand still", "keep your balance", "do not fall")
+RETREAT = ("backward", "backwards", "reverse", "retreat", "back up", "in reverse please", "go into reverse")
+"""Whole phrases that name the direction alone."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The table of one skill; its first action with its first way is the canonical prompt."""
+
+    actions: tuple[str, ...]
+    ways: tuple[str, ...]
+    alone: tuple[str, ...] = ()
+    manners: tuple[str, ...] = MANNERS
+
+    def core(self, action: int, way: int) -> str:
+        """One action with one way."""
+        return self.actions[action].format(self.ways[way])
+
+
+LEFTWARD = (
+    "left",
+    "to the left",
+    "leftward",
+    "leftwards",
+    "to your left",
+    "in the left direction",
+    "to the left side",
+    "over to the left",
+)
+RIGHTWARD = tuple(way.replace("left", "right") for way in LEFTWARD)
+STILL = (
+    "still",
+    "in place",
+    "where you are",
+    "on the spot",
+    "there",
+    "right there",
+    "motionless",
+    "in your place",
+    "at this spot",
+    "here",
+)
+_WALK = ("walk {}", "step {}", "stroll {}", "march {}", "pace {}", "wander {}", "amble {}", "trudge {}")
+_TURN = ("turn {}", "rotate {}", "spin {}", "swivel {}", "twist {}", "pivot {}", "wheel {}", "veer {}")
+_STAND = ("stand {}", "stay {}", "wait {}", "remain {}", "rest {}", "hold {}", "pause {}", "stop {}", "freeze {}")
+_HALT = ("stop", "halt", "stand", "hold still please", "do not move", "do not go anywhere", "rest", "stop moving")
+_SWIM = ("swim {}", "crawl {}", "kick {}", "float {}", "race {}", *NEUTRAL)
+_HOP = ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", "keep hopping {}", "keep jumping {}", "spring {}")
+_BOUNCE = ("hop", "bounce", "jump", "keep hopping", "keep bouncing")
+UP_AND_DOWN = ("in place", "up and down", *(way for way in STILL if way not in ("still", "in place", "motionless")))
+_FLIP = ("do {}", "make {}", "perform {}", "show me {}", "give me {}", "turn {}", "try {}", "throw {}")
+FRONT_FLIPS = (
+    "a front flip",
+    "front flips",
+    "a somersault",
+    "somersaults",
+    "a forward flip",
+    "forward flips",
+    "a forward roll",
+    "frontflips",
+)
+BACK_FLIPS = (
+    "a back flip",
+    "back flips",
+    "a reverse somersault",
+    "reverse somersaults",
+    "a backward flip",
+    "backward flips",
+    "a backward roll",
+    "backflips",
+)
+_CROUCH = ("crouch {}", "squat {}", "duck {}", "bend {}", "sink {}", "stoop {}", "hunker {}", "get {}")
+LOW = ("down", "low", "down low", "lower", "down a bit", "a bit lower", "close to the ground", "nearer to the ground")
+_SIDESTEP = (*_WALK, "sidestep {}", "go sideways {}", "move sideways {}")
+COMMANDED = {
+    "half-cheetah/walk-forward": (_WALK, FORWARD, ("forward walk", "go for a walk", "walk")),
+    "half-cheetah/stand": (_STAND, STILL, _HALT),
+    "hopper/stand": (_STAND, STILL, _HALT),
+    "walker2d/walk-forward": (_WALK, FORWARD, ("forward walk", "go for a walk", "walk")),
+    "walker2d/stand": (_STAND, STILL, _HALT),
+    "ant/walk-forward": ((*_WALK, *NEUTRAL), FORWARD, (*ADVANCE, "forward walk", "walk")),
+    "ant/walk-backward": ((*_WALK, *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")),
+    "ant/walk-left": (_SIDESTEP, LEFTWARD, ("left walk", "sidestep left please")),
+    "ant/walk-right": (_SIDESTEP, RIGHTWARD, ("right walk", "sidestep right please")),
+    "ant/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn")),
+    "ant/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn")),
+    "ant/stand": (_STAND, STILL, _HALT),
+    "humanoid/walk-forward": ((*_WALK, *NEUTRAL), FORWARD, (*ADVANCE, "forward walk", "walk")),
+    "humanoid/walk-backward": ((*_WALK, *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")),
+    "humanoid/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn")),
+    "humanoid/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn")),
+    "humanoid/stand": (_STAND, STILL, _HALT),
+    "swimmer/swim-backward": (_SWIM, BACKWARD, (*RETREAT, "backward swim")),
+    "swimmer/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn")),
+    "swimmer/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn")),
+    "half-cheetah/front-flip": (_FLIP, FRONT_FLIPS, ("somersault", "front flip", "flip forward please")),
+    "half-cheetah/back-flip": (_FLIP, BACK_FLIPS, ("back flip", "flip back", "flip backward please")),
+    "hopper/hop-in-place": (_HOP, UP_AND_DOWN, _BOUNCE),
+    "walker2d/hop": (_HOP, UP_AND_DOWN, _BOUNCE),
+    "humanoid/crouch": (_CROUCH, LOW, ("crouch", "squat", "duck", "bend your knees", "get low please")),
+}
+"""Skills that are a command with a name: actions, ways, whole phrases."""
+
+
+WORDINGS: dict[str, Wording] = {
+    "half-cheetah/run-forward": Wording(
+        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward run")
+    ),
+    "half-cheetah/run-backward": Wording(
+        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward run")
+    ),
+    "hopper/hop-forward": Wording(
+        ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward hop")
+    ),
+    "hopper/hop-backward": Wording(
+        ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward hop")
+    ),
+    "walker2d/run-forward": Wording(
+        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward run")
+    ),
+    "walker2d/walk-backward": Wording(
+        ("walk {}", "step {}", "stroll {}", "march {}", "stride {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")
+    ),
+    "inverted-pendulum/balance": Wording(
+        BALANCE,
+        ("the pole", "the pendulum", "the rod", "it", "the stick", "the inverted pendulum", "that pole", "your pole"),
+        STAY_BALANCED,
+        CALM_MANNERS,
+    ),
+    "ant/run-forward": Wording(
+        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), ALONG_THE_TRACK, KEEP_TO_THE_TRACK
+    ),
+    "humanoid/run-forward": Wording(
+        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL), ALONG_THE_TRACK, KEEP_TO_THE_TRACK
+    ),
+    "humanoid-standup/stand-up": Wording(
+        (
+            "stand {}",
+            "get {}",
+            "come {}",
+            "go {}",
+            "push {}",
+            "get right {}",
+            "stand right {}",
+            "come right {}",
+            "get back {}",
+        ),
+        (
+            "up",
+            "up straight",
+            "up high",
+            "up on your feet",
+            "up on both feet",
+            "up on two feet",
+            "up from there",
+            "up from your back",
+            "up and stay up",
+            "up and stay there",
+        ),
+        ("get to your feet", "on your feet", "stand", "stand straight", "do not lie there", "do not lie down"),
+        CALM_MANNERS,
+    ),
+    "swimmer/swim-forward": Wording(
+        ("swim {}", "crawl {}", "kick {}", "float {}", "race {}", *NEUTRAL),
+        FORWARD,
+        (*ADVANCE, "forward swim"),
+        SWIMMING_MANNERS,
+    ),
+    "reacher/reach": Wording(
+        (
+            "reach {}",
+            "hit {}",
+            "go to {}",
+            "move to {}",
+            "get to {}",
+            "come to {}",
+            "reach for {}",
+            "reach out to {}",
+            "put your hand on {}",
+        ),
+        ("the target", "the goal", "the point", "the ball", "the red ball", "the mark", "the dot", "it"),
+        ("reach", "reach out", "get there", "go there", "reach it now please", "hand to the target"),
+        CALM_MANNERS,
+    ),
+    "pusher/push": Wording(
+        (
+            "push {}",
+            "move {}",
+            "take {}",
+            "send {}",
+            "get {}",
+            "put {}",
+            "press {}",
+            "place {}",
+            "transport {}",
+        ),
+        (
+            "the object to the goal",
+            "it to the goal",
+            "it to the target",
+            "the object there",
+            "the block to the goal",
+            "the block there",
+            "the object to the target",
+            "it there",
+        ),
+        ("push", "push it", "push the object", "push the block", "object to the goal"),
+        CALM_MANNERS,
+    ),
+    "inverted-double-pendulum/balance": Wording(
+        BALANCE,
+        (
+            "the double pole",
+            "the double pendulum",
+            "both links",
+            "the two links",
+            "the links",
+            "that double pole",
+            "your double pole",
+            "your double pendulum",
+        ),
+        STAY_BALANCED,
+        CALM_MANNERS,
+    ),
+    **{skill: Wording(actions, ways, alone, CALM_MANNERS) for skill, (actions, ways, alone) in COMMANDED.items()},
+}

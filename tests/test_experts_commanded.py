@@ -1,0 +1,70 @@
+"""Training a goal-conditioned teacher, recording it, and what others make of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gato.data.cache import open_cache
+from gato.data.minari_io import episodes, open_dataset
+from gato.experts.policy import Policy
+from gato.experts.ppo import PPOConfig
+from gato.experts.train import train_expert
+from gato.record import record_skill
+from gato.recording.recipe import Recording
+from gato.skills.table import get_skill
+from gato.specs import COMMANDS
+
+SKILL = get_skill("hopper/command")
+TINY = PPOConfig(hidden=(16,), num_envs=4, rollout_steps=32, minibatch_size=64, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return train_expert(SKILL.id, steps=500, seed=0, out=tmp_path_factory.mktemp("runs") / "a", config=TINY)
+
+
+def test_a_teacher_reads_one_number_more(teacher):
+    assert len(Policy.load(teacher / "best").mean_O) == 12
+
+
+def test_a_teacher_kept_blind_learns_the_same_shape_from_zeros(tmp_path):
+    run = train_expert(SKILL.id, steps=300, seed=0, out=tmp_path / "b", config=dataclasses.replace(TINY, blind=True))
+    blind = Policy.load(run / "last")
+    assert len(blind.mean_O) == 12 and blind.mean_O[-1] == 0
+    config = dataclasses.replace(TINY, init_from=str(run))
+    train_expert(SKILL.id, steps=300, seed=0, out=tmp_path / "c", config=config)
+
+
+@pytest.mark.parametrize("skill", ["hopper/stand", "hopper/command"])
+def test_a_teacher_or_a_plain_expert_can_be_gone_on_from(teacher, tmp_path, skill):
+    start = "hopper/hop-forward" if skill == SKILL.id else str(teacher)
+    hidden = tuple(len(bias) for _, bias in Policy.load(teacher / "best").layers[:-1])
+    config = dataclasses.replace(TINY, init_from=start, hidden=(64, 64) if skill == SKILL.id else hidden)
+    run = train_expert(skill, steps=300, seed=0, out=tmp_path / "d", config=config)
+    assert len(Policy.load(run / "last").mean_O) == (12 if skill == SKILL.id else 11)
+
+
+def test_others_can_begin_where_a_teacher_leaves_the_body(teacher, tmp_path):
+    config = dataclasses.replace(TINY, start_states=(str(teacher), "hopper/hop-forward"))
+    train_expert("hopper/hop-backward", steps=300, seed=0, out=tmp_path / "e", config=config)
+
+
+def test_a_recorded_teacher_is_plain_and_every_step_stands_under_its_words(teacher, minari_root):
+    record_skill(Recording("hopper/command", episodes=3, expert=str(teacher)))
+    dataset = open_dataset("gato/hopper/command-v0")
+    assert dataset.skills == (SKILL.id,) * len(SKILL.cells)
+    assert dataset.prompts == tuple(cell.phrases for cell in SKILL.cells)
+    for episode in episodes(dataset):
+        assert episode.observations.shape[1] == 11
+        command_TC = np.full((len(episode.rewards), len(COMMANDS)), np.nan)
+        command_TC[:, 0] = episode.readings["told_forward_speed"]
+        assert (episode.prompt_ids == SKILL.cell_of(command_TC)).all()
+    assert len(open_cache(dataset).prompt_ids_T) == dataset.num_steps
+
+
+def test_named_commands_are_recorded_from_one_teacher(teacher, minari_root):
+    with pytest.raises(ValueError, match="hop-forward names none; choose an expert of that skill"):
+        record_skill(Recording("hopper/hop-forward", expert=str(teacher)))
+    record_skill(Recording("hopper/stand", episodes=2, expert=str(teacher)))
+    assert open_dataset("gato/hopper/stand-v0").skills == ("hopper/stand",)
