@@ -48,7 +48,7 @@ def drawn(mask: np.ndarray) -> list[str]:
 
 
 def test_text_is_padded_with_minus_one(rows):
-    assert rows.text_BP.tolist() == [[362, 298, -1, -1], [-1, -1, -1, -1], [362, 314, -1, -1]]
+    assert rows.text_BP.tolist() == [[459, 310, -1, -1], [-1, -1, -1, -1], [459, 346, -1, -1]]
 
 
 def test_command_ids_are_absent_where_nan(rows):
@@ -177,7 +177,7 @@ def test_a_row_is_the_same_beside_other_rows(windows, rows):
 def test_long_prompts_are_cut(windows):
     words = "hop forwards please now quickly"
     rows = build_rows(make_codec(), replace(windows, prompts=(words, words, "")), LAYOUT)
-    assert rows.text_BP.tolist() == [[398, 383, 373, 372], [398, 383, 373, 372], [-1, -1, -1, -1]]
+    assert rows.text_BP.tolist() == [[476, 453, 354, 358], [476, 453, 354, 358], [-1, -1, -1, -1]]
 
 
 def test_pads_may_hold_what_no_space_allows(windows):

@@ -43,8 +43,9 @@ class Curriculum:
     blind: bool = False
     """A goal-conditioned teacher is not told what it is paid for: it learns to move in every way there is."""
     lift: float = 0.0
-    """Share of its weight that the body is carried by at first, at its trunk; falls while episodes bring 3/4 of the
-    best, else rises. Who gets up with help learns what it is worth before it can (Huang et al. 2025)."""
+    """Share of its weight that the body is carried by at most while it lies, at its trunk: all of it in one
+    environment, none in another, and less and less of it over the run. Who gets up with help learns what it is worth
+    before it can (Huang et al. 2025)."""
 
     def limits(self) -> dict[str, tuple[bool, str]]:
         """Name -> whether its value is in range, and what that is."""
