@@ -19,53 +19,52 @@ DRIFT, STILL_SPEED = 0.3, 0.1
 mean square)."""
 
 
-def _near(reading: str, weight: float, width: float) -> Terms:
-    """Paid for being near the command: less by the square of the miss, which finds it from afar however much the body
-    shakes, and by a bell that makes it exact. `width`: where the square costs as much as the bell pays."""
-    return Term(f"{reading}_miss", -weight / (4 * width**2)), Term(f"{reading}_error", weight, width=width)
+def _near(reading: str, slope: float, bell: float, width: float) -> Terms:
+    """Paid for going where it is asked to go, as far as that, and by a bell for being exact, also at 0."""
+    return Term(f"{reading}_progress", slope), Term(f"{reading}_error", bell, width=width)
 
 
 _REWARDS: dict[str, Terms] = {
     "half-cheetah": (
-        *_near("forward_speed", 1.0, 1.0),
-        # Lying on its back ends an episode of training: even who misses by all of the range must have more to lose.
-        Term("alive", 10.0),
+        *_near("forward_speed", 1.0, 1.0, 0.5),
+        # Lying on its back ends an episode of training: who runs the other way must have more to lose.
+        Term("alive", 5.0),
         Term("control_cost", -0.05),
         Term("action_change", -0.01),
         Term("pitch_cost", -0.2, limit=4.0),
     ),
     "hopper": (
-        *_near("forward_speed", 1.0, 0.4),
-        Term("alive", 5.0),
+        *_near("forward_speed", 2.0, 1.0, 0.25),
+        Term("alive", 2.0),
         Term("control_cost", -1e-3),
         Term("action_change", -0.01),
     ),
     "walker2d": (
-        *_near("forward_speed", 1.0, 0.5),
-        Term("alive", 5.0),
+        *_near("forward_speed", 1.5, 1.0, 0.3),
+        Term("alive", 3.0),
         Term("control_cost", -0.01),
         Term("action_change", -0.01),
         Term("pitch_cost", -0.5),
     ),
     "ant": (
-        *_near("forward_speed", 1.0, 0.4),
-        *_near("lateral_speed", 1.0, 0.4),
-        *_near("yaw_rate", 1.0, 0.5),
-        Term("alive", 6.0),
+        *_near("forward_speed", 3.0, 0.5, 0.4),
+        *_near("lateral_speed", 3.0, 0.5, 0.4),
+        *_near("yaw_rate", 2.0, 0.5, 0.5),
+        Term("alive", 1.0),
         Term("control_cost", -0.05),
-        Term("action_change", -0.02),
+        Term("action_change", -0.01),
     ),
     "humanoid": (
-        *_near("forward_speed", 1.5, 0.3),
-        *_near("lateral_speed", 0.5, 0.3),
-        *_near("yaw_rate", 1.0, 0.3),
+        *_near("forward_speed", 2.0, 1.0, 0.3),
+        *_near("lateral_speed", 1.0, 0.5, 0.3),
+        *_near("yaw_rate", 1.5, 0.5, 0.4),
         Term("alive", 5.0),
         Term("exact_control_cost", -0.1),
         Term("action_change", -0.05),
     ),
     "swimmer": (
-        *_near("forward_speed", 4.0, 0.05),
-        *_near("yaw_rate", 0.5, 0.3),
+        *_near("forward_speed", 4.0, 0.5, 0.05),
+        *_near("yaw_rate", 1.0, 0.5, 0.3),
         Term("control_cost", -1e-3),
     ),
 }

@@ -86,9 +86,14 @@ def _error(name: str) -> Callable[[StepResult], np.ndarray]:
     return lambda step: step.readings[name] - step.command_BC[:, index]
 
 
-def _miss(name: str) -> Callable[[StepResult], np.ndarray]:
-    error = _error(name)
-    return lambda step: np.square(error(step))
+def _progress(name: str) -> Callable[[StepResult], np.ndarray]:
+    index = COMMANDS.index(name)
+
+    def progress(step: StepResult) -> np.ndarray:
+        asked_B = step.command_BC[:, index]
+        return np.minimum(step.readings[name] * np.sign(asked_B), np.abs(asked_B))
+
+    return progress
 
 
 def _action_change(step: StepResult) -> np.ndarray:
@@ -154,7 +159,7 @@ TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     "track_speed": _reading("track_speed"),
     **{name: _reading(name) for name in COMMANDS},
     **{f"{name}_error": _error(name) for name in COMMANDS},
-    **{f"{name}_miss": _miss(name) for name in COMMANDS},
+    **{f"{name}_progress": _progress(name) for name in COMMANDS},
     "action_change": _action_change,
     "distance": _reading("distance"),
     "hand_distance": _reading("hand_distance"),
@@ -171,12 +176,12 @@ TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     "tip_cost": _tip_cost,
     "swing_cost": _swing_cost,
 }
-"""Speeds in m/s; an error is a reading less what was asked for, a miss the square of that; the action change is the sum
-of squared differences to the action before; pitch rate in rad/s; bounce is the square of the vertical speed; distances
-and height in m; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the sum of squared
-actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces and torques
-(clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the rail, and
-swing cost how fast its poles turn, as Gymnasium weighs them."""
+"""Speeds in m/s; an error is a reading less what was asked for, progress the reading towards that and no further; the
+action change is the sum of squared differences to the action before; pitch rate in rad/s; bounce is the square of the
+vertical speed; distances and height in m; lift is height by the seconds of a simulation step; alive 1 or 0; control
+cost is the sum of squared actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared
+contact forces and torques (clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over
+the middle of the rail, and swing cost how fast its poles turn, as Gymnasium weighs them."""
 
 
 def reward(terms: Terms, step: StepResult) -> np.ndarray:
