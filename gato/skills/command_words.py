@@ -57,19 +57,21 @@ def paces(ranges: Ranges, command_XC: np.ndarray) -> np.ndarray:
 
 def cells(body: str, ranges: Ranges) -> tuple[Cell, ...]:
     """Every cell that the ranges reach, in a fixed order; the first is to stand."""
-    reached = [_reached(ranges, name) for name in COMMANDS]
-    ordered = sorted(
-        (one for one in product(*reached) if not (one[0] and one[1]) or abs(one[0]) == abs(one[1])),
-        key=lambda one: (sum(map(abs, one)), one),
-    )
-    return tuple(Cell(one, _phrases(body, *one)) for one in ordered)
+    return tuple(Cell(one, _phrases(body, *one)) for one in _in_order(ranges))
 
 
-def cell_of(body: str, ranges: Ranges, command_XC: np.ndarray) -> np.ndarray:
+def cell_of(ranges: Ranges, command_XC: np.ndarray) -> np.ndarray:
     """(...) int: index into `cells` of each command."""
-    index = {cell.paces: number for number, cell in enumerate(cells(body, ranges))}
+    index = {one: number for number, one in enumerate(_in_order(ranges))}
     flat = paces(ranges, command_XC).reshape(-1, len(COMMANDS))
     return np.array([index[tuple(one)] for one in flat.tolist()]).reshape(command_XC.shape[:-1])
+
+
+def _in_order(ranges: Ranges) -> list[tuple[int, ...]]:
+    """The paces of every cell."""
+    reached = product(*(_reached(ranges, name) for name in COMMANDS))
+    told_apart = (one for one in reached if not (one[0] and one[1]) or abs(one[0]) == abs(one[1]))
+    return sorted(told_apart, key=lambda one: (sum(map(abs, one)), one))
 
 
 def _reached(ranges: Ranges, name: str) -> range:

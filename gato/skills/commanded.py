@@ -80,6 +80,10 @@ _RANGES: dict[str, dict[str, tuple[float, float]]] = {
 """Body -> what it can be asked for."""
 
 
+_ALWAYS = {"half-cheetah": STAYS_UPRIGHT}
+"""Body -> what holds whatever it is asked for: one that lies on its back slides as fast, and is not ended."""
+
+
 def _command(body: str) -> Skill:
     asked = {name: pair for name, pair in _RANGES[body].items() if pair[0] < pair[1]}
     rule = tuple(Condition(name, "mean", -TOLERANCE, TOLERANCE, is_relative=True) for name in asked)
@@ -89,7 +93,7 @@ def _command(body: str) -> Skill:
         is_standard=False,
         reward=_REWARDS[body],
         prompt="do as you are told",
-        rule=(*rule, *STAYS_UPRIGHT) if body == "half-cheetah" else rule,
+        rule=(*rule, *_ALWAYS.get(body, ())),
         reading="forward_speed",
         command=_RANGES[body],
     )
@@ -104,7 +108,7 @@ def _named(skill_id: str, prompt: str, command: dict[str, float], rule: tuple[Co
         is_standard=False,
         reward=_REWARDS[body],
         prompt=prompt,
-        rule=(*rule, *STAYS_UPRIGHT) if body == "half-cheetah" else rule,
+        rule=(*rule, *_ALWAYS.get(body, ())),
         reading=next(iter(command), "forward_speed"),
         command={name: (command.get(name, 0.0),) * 2 for name in _RANGES[body]},
     )

@@ -94,7 +94,7 @@ class Skill:
 
     def cell_of(self, command_XC: np.ndarray) -> np.ndarray:
         """(...) int: index into `cells` of commands (..., C)."""
-        return cell_of(self.body, self.command, command_XC)
+        return cell_of(self.command, command_XC)
 
     def success(self, readings: Mapping[str, np.ndarray], *, survived: bool) -> bool:
         """Whether an episode with these readings (name -> (T,)) did what the skill says."""
