@@ -7,6 +7,7 @@ import pytest
 
 from gato.data.cache import open_cache
 from gato.data.minari_io import episodes, open_dataset
+from gato.experts.curriculum import CommandedStepper
 from gato.experts.policy import Policy
 from gato.experts.ppo import PPOConfig
 from gato.experts.train import train_expert
@@ -43,6 +44,19 @@ def test_a_teacher_or_a_plain_expert_can_be_gone_on_from(teacher, tmp_path, skil
     config = dataclasses.replace(TINY, init_from=start, hidden=(64, 64) if skill == SKILL.id else hidden)
     run = train_expert(skill, steps=300, seed=0, out=tmp_path / "d", config=config)
     assert len(Policy.load(run / "last").mean_O) == (12 if skill == SKILL.id else 11)
+
+
+def test_what_is_asked_for_comes_back_with_a_snapshot():
+    """Bug: a teacher whose training was resumed was asked for something else than one that was left alone."""
+    ids, actions_BA = np.arange(4), np.full((4, 3), 0.1, np.float32)
+    first, second = (CommandedStepper(SKILL, 4) for _ in range(2))
+    first.reset(ids, [0, 1, 2, 3])
+    first.step(actions_BA)
+    second.reset(ids, [4, 5, 6, 7])
+    second.restore(first.snapshot())
+    assert np.array_equal(first.command(), second.command(), equal_nan=True)
+    one, two = first.step(actions_BA), second.step(actions_BA)
+    assert np.array_equal(one.observations_BO, two.observations_BO) and np.array_equal(one.rewards_B, two.rewards_B)
 
 
 def test_others_can_begin_where_a_teacher_leaves_the_body(teacher, tmp_path):

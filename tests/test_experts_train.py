@@ -252,3 +252,21 @@ def test_a_run_kept_for_another_day_goes_on(tmp_path, monkeypatch):
     train_expert(SKILL, steps=4000, seed=0, out=kept, config=TINY, resume=True)
     rows = list(csv.DictReader((kept / "logs" / "progress.csv").open()))
     assert [int(row["step"]) for row in rows] == [128 * n for n in range(1, 33)]
+
+
+def test_a_kept_run_goes_on(tmp_path):
+    """Bug: snapshots and logs had grown and lost parts since, and the runs under runs-state/ could not be resumed."""
+    for kept in sorted((Path(__file__).parents[1] / "runs-state").glob("*/run.json")):
+        shutil.copytree(kept.parent, tmp_path / kept.parent.name)
+        facts = json.loads(kept.read_text())
+        config = {key: tuple(value) if isinstance(value, list) else value for key, value in facts["config"].items()}
+        run = train._Run(
+            facts["skill"],
+            steps=facts["steps"],
+            seed=facts["seed"],
+            config=PPOConfig(**config),
+            folder=tmp_path / kept.parent.name,
+        )
+        run.load()
+        assert run.steps_done > 0
+        train.open_writers(run.folder / "logs", "csv", facts, first_step=run.steps_done)[0].close()

@@ -45,7 +45,8 @@ class CsvWriter:
             with path.open(newline="") as old:
                 kept = [row for row in csv.DictReader(old) if int(row["step"]) <= first_step]
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS)
+        # A log of before may have columns that there are no more.
+        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(kept)
         write_atomic(path, text.getvalue().encode())

@@ -23,6 +23,8 @@ from gato.skills.transition import Transition
 from gato.specs import near_match
 
 _ALL = slice(None)
+_KEPT = {"qpos", "qvel", "qacc_warmstart", "time", "ctrl"}
+"""Of MuJoCo's data, in a snapshot."""
 TRUNK = 1
 """MuJoCo's number of a body's first part, after the world."""
 
@@ -120,16 +122,17 @@ class BatchStepper:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that decides what comes next in every row: what `restore` takes, also in another process."""
-        names = ("qpos", "qvel", "qacc_warmstart", "time", "ctrl")
-        kept = {name: np.array(self._batch.bind(name)) for name in names}
+        kept = {name: np.array(self._batch.bind(name)) for name in _KEPT} | self.commands.snapshot()
         if self.body.derived:
             kept["place"] = self._place_BP.copy()
         return {**kept, "elapsed": self._elapsed_B.copy(), "skill_index": self._skill_index_B.copy()}
 
     def restore(self, kept: dict[str, np.ndarray]) -> None:
         """Goes on from a `snapshot`, to the bit (`set_state` begins an episode instead)."""
-        for name in ("qpos", "qvel", "qacc_warmstart", "time", "ctrl"):
+        # One taken before there were commands has neither them nor the actions before.
+        for name in _KEPT & kept.keys():
             self._batch.bind(name)[:] = kept[name]
+        self.commands.restore(kept)
         self._place_BP[:] = kept["place"] if self.body.derived else self.body.place(self._state(_ALL))
         self._elapsed_B[:] = kept["elapsed"]
         self._skill_index_B[:] = kept["skill_index"]

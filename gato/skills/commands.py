@@ -56,6 +56,15 @@ class Commands:
         part_B = (elapsed_B + self.phase_B[ids]) // self.period
         return np.take_along_axis(self.parts_BKC[ids], part_B[:, None, None], axis=1)[:, 0]
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Copies of all that says what is asked for: what `restore` takes."""
+        return {name: getattr(self, name).copy() for name in ("parts_BKC", "phase_B", "is_drawn_B")}
+
+    def restore(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Goes on from a `snapshot`."""
+        for name in self.snapshot().keys() & kept.keys():
+            getattr(self, name)[:] = kept[name]
+
     def told(self, command_BC: np.ndarray) -> dict[str, np.ndarray]:
         """As readings, where any row takes commands."""
         if not self.is_drawn_B.any():
