@@ -54,34 +54,11 @@ def skills(skill: str = "") -> dict[str, Any] | list[dict[str, Any]]:
         gato skills half-cheetah/run-forward
 
     Args:
-        skill: Skill id, body/skill, or a body.
+        skill: Skill id, body/skill, or a body; or a robot's FILE.yaml, FILE.yaml:SKILL.
     """
-    from gato.skills.bodies import BODIES
-    from gato.skills.rewards import flat
-    from gato.skills.table import SKILLS, get_skill
-    from gato.specs import near_match
+    from gato.skills.listing import list_skills
 
-    if skill in ("", *BODIES):
-        return [
-            {"skill": one.id, "prompt": one.prompt, "standard": one.is_standard, "environment": one.env_id}
-            for one in SKILLS.values()
-            if skill in ("", one.body)
-        ]
-    if skill not in SKILLS:
-        raise ValueError(f'no skill or body "{skill}"; {near_match(skill, {*BODIES, *SKILLS})}')
-    one = get_skill(skill)
-    return {
-        "skill": one.id,
-        "body": one.body,
-        "environment": one.env_id,
-        "standard": one.is_standard,
-        "prompt": one.prompt,
-        "phrases": list(one.phrases("train")),
-        "test_phrases": list(one.phrases("test")),
-        "reading": one.reading,
-        "rule": [str(condition) for condition in one.rule],
-        "reward": [str(term) for term in flat(one.reward)],
-    }
+    return list_skills(skill)
 
 
 def expert_train(
@@ -105,7 +82,7 @@ def expert_train(
         gato expert train half-cheetah/run-forward --steps 3000000 --seed 0 --out workspace/cheetah
 
     Args:
-        skill: Skill id, body/skill.
+        skill: Skill id, body/skill; or your own robot's FILE.yaml, FILE.yaml:SKILL.
         out: Folder to write.
         algorithm: Ours (ppo), or one of Stable-Baselines3: pip install gato-agent[sb3].
         steps: Environment steps in all.
@@ -116,13 +93,20 @@ def expert_train(
         overwrite: Remove the run in --out first.
     """
     from gato.experts.algorithms import train_by
+    from gato.skills.robots.known import named_skill
 
     told: dict[str, Any] = {"config": config, "resume": resume, "overwrite": overwrite, "logger": logger}
-    return train_by(algorithm, skill, steps=steps, seed=seed, out=out, **told)
+    return train_by(algorithm, named_skill(skill), steps=steps, seed=seed, out=out, **told)
 
 
 def expert_eval(
-    skill: str, *, episodes: int = 50, seed: int = 0, expert: str = "shipped", normalizer: str = ""
+    skill: str,
+    *,
+    episodes: int = 50,
+    seed: int = 0,
+    expert: str = "shipped",
+    normalizer: str = "",
+    randomise: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Measure experts: return, success and length without exploration; sampled: with that of their training.
 
@@ -130,16 +114,19 @@ def expert_eval(
         gato expert eval all --episodes 50 --seed 0 --json
 
     Args:
-        skill: Skill id, or all: those without a shipped expert are named, and left out.
+        skill: Skill id, a robot's FILE.yaml:SKILL, or all: those without a shipped expert are named, and left out.
         episodes: Episodes a skill.
         seed: Episode i starts from seed * 100003 + i.
         expert: shipped, steady, random, zero, a policy folder, a run, sb3:PATH.zip, sb3:HUB_OWNER/NAME, or
             module.py:factory.
         normalizer: The vecnormalize.pkl of an sb3: expert, a file here or in its repository. It is a pickle.
+        randomise: NAME=LOWEST:HIGHEST of mass, friction, strength, by which the body differs from episode to episode.
     """
     from gato.experts.measure import measure_experts
+    from gato.skills.robots.known import named_skill
 
-    return measure_experts(skill, episodes=episodes, seed=seed, expert=expert, normalizer=normalizer)
+    told: dict[str, Any] = {"expert": expert, "normalizer": normalizer, "randomise": randomise}
+    return measure_experts(named_skill(skill), episodes=episodes, seed=seed, **told)
 
 
 def record(
@@ -155,6 +142,7 @@ def record(
     changes: tuple[int, ...] = (1, 3),
     student: str = "",
     normalizer: str = "",
+    randomise: tuple[str, ...] = (),
     dataset_id: str = "",
     resume: bool = False,
     overwrite: bool = False,
@@ -165,7 +153,8 @@ def record(
         gato record half-cheetah/run-forward --episodes 100 --noise 0 0.1 0.3
 
     Args:
-        target: Skill id, Gymnasium id, body (with --switch), or a recipe (RECIPE.yaml, which states all but --expert).
+        target: Skill id, Gymnasium id, body (with --switch), a robot's FILE.yaml:SKILL, or a recipe (RECIPE.yaml, which
+            states all but --expert).
         episodes: Episodes to record.
         seed: Episode i starts from seed * 100003 + i.
         noise: Standard deviations of the noise on actions, one after the other over the episodes.
@@ -177,11 +166,13 @@ def record(
         changes: Fewest and most changes an episode.
         student: Model folder that acts while the experts say what it should have done (DAgger).
         normalizer: The vecnormalize.pkl of an sb3: agent, a file here or in its repository; a pickle.
+        randomise: NAME=LOWEST:HIGHEST of mass, friction, strength, by which the body differs from episode to episode.
         dataset_id: Minari id, by default made from the skill.
         resume: Go on with a recording that was interrupted.
         overwrite: Replace the dataset.
     """
     from gato.record import record_target
+    from gato.skills.robots.known import named_body, named_skill
 
     settings = {
         "episodes": episodes,
@@ -190,12 +181,14 @@ def record(
         "expert": expert,
         "sample": sample,
         "reference": reference,
-        "switch": switch,
+        "switch": tuple(map(named_skill, switch)),
         "changes": changes,
         "student": student,
         "normalizer": normalizer,
+        "randomise": randomise,
         "dataset_id": dataset_id,
     }
+    target = named_body(target) if switch else named_skill(target)
     return [_dataset_row(made) for made in record_target(target, settings, resume=resume, overwrite=overwrite)]
 
 
@@ -327,7 +320,7 @@ def evaluate(
     Args:
         model: Model folder, or a training run with its model/.
         suite: Skills to measure; demo, where nothing else is asked for.
-        body: The body told with --prompt, or the only one of the suite.
+        body: The body told with --prompt, or the only one of the suite; of a robot of your own, its FILE.yaml.
         prompt: One prompt, to --body.
         prompts: File of lines body<TAB>prompt<TAB>skill.
         dataset: Minari id, whose environment and reference scores are used.
@@ -343,8 +336,9 @@ def evaluate(
     """
     from gato.rollout.evaluate import Wishes, evaluate_model
     from gato.rollout.prompted import Conditions
+    from gato.skills.robots.known import named_body
 
-    wishes = Wishes(suite, prompt, body, prompts, dataset, ablate, video, experts)
+    wishes = Wishes(suite, prompt, named_body(body), prompts, dataset, ablate, video, experts)
     conditions = Conditions(episodes, seed, steps, sample)
     return evaluate_model(model, wishes, conditions, out=out, overwrite=overwrite).json()
 

@@ -24,7 +24,7 @@ from gato.recording.crew import Crew, find_crew
 from gato.recording.dataset import assemble, made_by, publish
 from gato.recording.recipe import Recording, find_recipe, load_recipe
 from gato.runs import minari_root, read_json, write_json
-from gato.skills.stepper import Stepper, make_stepper
+from gato.skills.stepper import Stepper, find_env_spec, make_stepper
 
 __all__ = ["Recording", "find_recipe", "load_recipe", "record_recipe", "record_skill", "record_target"]
 
@@ -86,7 +86,8 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
     if not (resume or overwrite):
         _refuse_existing(recording)
     target, staging = minari_root() / recording.id, _staging(recording)
-    stepper = make_stepper((recording.skills or (recording.env,))[0], min(recording.episodes, BLOCK_EPISODES))
+    env_spec = find_env_spec((recording.skills or (recording.env,))[0], recording.randomise)
+    stepper = make_stepper(env_spec, min(recording.episodes, BLOCK_EPISODES))
     max_steps = _max_steps(recording, stepper)
     crew = find_crew(recording, stepper)
     if resume and target.exists():

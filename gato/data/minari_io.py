@@ -21,6 +21,7 @@ from minari.data_collector import EpisodeBuffer
 
 from gato.runs import content_hash, minari_root
 from gato.skills.bodies import BODIES, body_of
+from gato.skills.robots.known import know_environment
 from gato.skills.spaces import body_spec, flatten_actions, flatten_observations, unflatten_action
 from gato.skills.table import SKILLS
 from gato.specs import BodySpec, Episode, near_match
@@ -200,6 +201,8 @@ def _episode(dataset: Dataset, seed: int | None, stored: dict[str, Any]) -> Epis
 
 def _spec(dataset_id: str, skills: tuple[str, ...], stored: minari.MinariDataset) -> BodySpec:
     """The body of the skill or environment where Gato knows it, as the stepper has it; else made from the spaces."""
+    if stored.env_spec is not None:
+        know_environment(stored.env_spec)
     if skills and skills[0] in SKILLS:
         return BODIES[SKILLS[skills[0]].body].spec
     body = body_of(stored.env_spec) if stored.env_spec else None

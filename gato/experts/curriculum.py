@@ -42,6 +42,8 @@ class Curriculum:
     told the skill's command once and for all."""
     blind: bool = False
     """A goal-conditioned teacher is not told what it is paid for: it learns to move in every way there is."""
+    randomise: tuple[str, ...] = ()
+    """NAME=LOWEST:HIGHEST of mass, friction, strength: factors by which the body differs from episode to episode."""
     lift: float = 0.0
     """Share of its weight that the body is carried by at most while it lies, at its trunk: all of it in one
     environment, none in another, and less and less of it over the run. Who gets up with help learns what it is worth
@@ -81,8 +83,8 @@ class StartedStepper(BatchStepper):
 class CommandedStepper(BatchStepper):
     """Environments whose observations end with what is asked for, or with zeros while the teacher is kept `blind`."""
 
-    def __init__(self, skill: Skill, num_envs: int, *, is_blind: bool = False) -> None:
-        super().__init__(skill.id, num_envs, env_spec=find_env_spec(skill.id))
+    def __init__(self, skill: Skill, num_envs: int, *, is_blind: bool = False, randomise: Sequence[str] = ()) -> None:
+        super().__init__(skill.id, num_envs, env_spec=find_env_spec(skill.id, randomise))
         self.axes, self.is_blind = axes(skill), is_blind
         self.spec = teacher_spec(self.body.spec, skill)
 
@@ -91,12 +93,14 @@ class CommandedStepper(BatchStepper):
         return np.concatenate([super()._observe(state, rows), 0 * told_BC if self.is_blind else told_BC], 1)
 
 
-def training_stepper(skill_id: str, num_envs: int, *, is_blind: bool = False) -> BatchStepper:
+def training_stepper(
+    skill_id: str, num_envs: int, *, is_blind: bool = False, randomise: Sequence[str] = ()
+) -> BatchStepper:
     """Environments that can be put into any state, with the commands of a skill that takes some at the end of their
     observations; ValueError where this MuJoCo is too old for them."""
     if get_skill(skill_id).is_commanded:
-        return CommandedStepper(get_skill(skill_id), num_envs, is_blind=is_blind)
-    stepper = make_stepper(skill_id, num_envs)
+        return CommandedStepper(get_skill(skill_id), num_envs, is_blind=is_blind, randomise=randomise)
+    stepper = make_stepper(find_env_spec(skill_id, randomise), num_envs)
     if not isinstance(stepper, BatchStepper):
         raise ValueError(f"{skill_id}: training needs mujoco.batch; install mujoco >= 4.0")
     return stepper

@@ -5,6 +5,7 @@ In: skill ids, whose experts, how many episodes. Out: plain values, as `gato exp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,9 @@ def has_exploration(actor: Actor) -> bool:
     return isinstance(actor, Policy) and bool(np.isfinite(actor.log_std_A).all())
 
 
-def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int, normalizer: str = "") -> dict[str, Any]:
+def measure_expert(
+    text: str, skill_id: str, *, episodes: int, seed: int, normalizer: str = "", randomise: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return, success and length of the expert `text` names; sampled ones too where it has a distribution."""
     env_spec = find_env_spec(skill_id)
     spec = get_body(get_skill(skill_id).body).spec
@@ -45,7 +48,7 @@ def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int, normal
         actor = random_actor(spec, seed)
     else:
         actor = zero_actor(spec) if text == "zero" else load_expert(text, env_spec, normalizer)
-    result = evaluate(actor, skill_id, episodes=episodes, seed=seed)
+    result = evaluate(actor, skill_id, episodes=episodes, seed=seed, randomise=randomise)
     figures: dict[str, Any] = {
         "standard": get_skill(skill_id).is_standard,
         "return": result.return_.json(),
@@ -53,18 +56,20 @@ def measure_expert(text: str, skill_id: str, *, episodes: int, seed: int, normal
         "length": result.length,
     }
     if isinstance(actor, Policy) and has_exploration(actor):
-        sampled = evaluate(Exploring(actor, seed), skill_id, episodes=episodes, seed=seed)
+        sampled = evaluate(Exploring(actor, seed), skill_id, episodes=episodes, seed=seed, randomise=randomise)
         figures |= {"sampled_return": sampled.return_.json(), "sampled_success": sampled.success}
     return figures
 
 
-def measure_experts(skill: str, *, expert: str, episodes: int, seed: int, normalizer: str = "") -> dict[str, Any]:
+def measure_experts(
+    skill: str, *, expert: str, episodes: int, seed: int, normalizer: str = "", randomise: Sequence[str] = ()
+) -> dict[str, Any]:
     """The figures of a skill's expert, or of all skills (`all`): those without a shipped expert are only named."""
     chosen = [get_skill(skill).id] if skill != "all" else list(SKILLS)
     without = [one for one in chosen if skill == "all" and expert in NAMED and not has_shipped_expert(one)]
     names = {one: NAMED[expert](one) if expert in NAMED else expert for one in chosen if one not in without}
     tasks = {
-        one: measure_expert(name, one, episodes=episodes, seed=seed, normalizer=normalizer)
+        one: measure_expert(name, one, episodes=episodes, seed=seed, normalizer=normalizer, randomise=randomise)
         for one, name in names.items()
     }
     return {"expert": expert, "episodes": episodes, "seed": seed, "tasks": tasks, "no_expert_yet": without}

@@ -14,6 +14,7 @@ from typing import Any
 
 from gato.experts.ppo import PPOConfig
 from gato.experts.shipped import expert_input, find_expert
+from gato.skills.robots.known import typed
 
 
 def settings_of(skill_id: str, *, steps: int, seed: int, config: PPOConfig) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def settings_of(skill_id: str, *, steps: int, seed: int, config: PPOConfig) -> d
 
 def command_line(skill_id: str, *, steps: int, seed: int, out: str | Path, config: PPOConfig) -> str:
     """What to type to train this expert again: every setting that is not the default."""
-    words = ["gato", "expert", "train", skill_id, "--steps", steps, "--seed", seed]
+    words = ["gato", "expert", "train", typed(skill_id), "--steps", steps, "--seed", seed]
     for field in fields(PPOConfig):
         value = getattr(config, field.name)
         if value == getattr(PPOConfig(), field.name):

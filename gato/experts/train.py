@@ -120,7 +120,7 @@ class _Run:
 
     def __init__(self, skill_id: str, *, steps: int, seed: int, config: PPOConfig, folder: Path) -> None:
         self.skill_id, self.seed, self.config, self.folder = skill_id, seed, config, folder
-        stepper = training_stepper(skill_id, config.num_envs, is_blind=config.blind)
+        stepper = training_stepper(skill_id, config.num_envs, is_blind=config.blind, randomise=config.randomise)
         spec, mirror = stepper.spec, self._mirror() if config.symmetric else None
         self.num_iterations = -(-steps // self.steps_an_iteration)
         self.iteration = 0

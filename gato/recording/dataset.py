@@ -28,6 +28,7 @@ from gato.recording.blocks import Block, Plan, plan_block, record_block
 from gato.recording.crew import EXPERT, Crew
 from gato.recording.recipe import Recording
 from gato.runs import minari_root, write_provenance
+from gato.skills.robots.known import typed
 from gato.skills.skill import TOLD, Skill
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import COMMANDS, Episode
@@ -37,6 +38,8 @@ log = logging.getLogger("gato")
 REFERENCE_EPISODES = 10
 """Episodes of a random actor, and of the expert where none was recorded without noise, for the reference scores."""
 
+NEWER = ("sample", "reference", "randomise")
+"""Settings of a recording that there were not from the first."""
 HDF5_OVERHEAD = 1.5
 """A dataset's bytes against its blocks', with room to spare: 1.29 for half-cheetah, whole episodes of 1000 steps."""
 
@@ -45,7 +48,7 @@ def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
     """What identifies a recording, as it comes back from JSON; an expert counts by its content, not by its path."""
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recording).items()}
     # Unset they say nothing, and datasets from before there were such settings stay what they are.
-    settings = {key: value for key, value in settings.items() if value or key not in ("sample", "reference")}
+    settings = {key: value for key, value in settings.items() if value or key not in NEWER}
     # Its hash is among the experts'.
     del settings["normalizer"]
     if crew.inputs:
@@ -260,14 +263,15 @@ def _validate(episodes: list[Episode], view: Dataset, plan: Plan) -> None:
 
 def _command(recording: Recording) -> str:
     """What makes this dataset again when typed."""
-    what = recording.env
+    what = typed(recording.env)
     if recording.switch:
         fewest, most = recording.changes
-        what = f"{recording.env} --switch {' '.join(recording.switch)} --changes {fewest} {most}"
+        what = f"{what} --switch {' '.join(map(typed, recording.switch))} --changes {fewest} {most}"
     levels = " ".join(f"{level:g}" for level in recording.noise)
     name = f" --student {recording.student}" if recording.student else ""
     name += " --sample" if recording.sample else ""
     name += f" --reference {recording.reference}" if recording.reference else ""
+    name += f" --randomise {' '.join(recording.randomise)}" if recording.randomise else ""
     name += f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
     name += f" --normalizer {recording.normalizer}" if recording.normalizer else ""
     numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"

@@ -16,12 +16,16 @@ import yaml
 
 from gato.experts.sb3_agent import PREFIX
 from gato.skills.bodies import get_body
+from gato.skills.robots.known import named_body
+from gato.skills.stepper import find_env_spec
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import near_match
 
 PACKAGE = Path(__file__).parent.parent
 RECIPE_FOLDERS = (PACKAGE / "recipes", PACKAGE.parent / "datasets")
 """Where an installed package and a checkout keep the recipes."""
+TOP_KEYS = ("datasets", "defaults", "robots")
+"""Of a recipe."""
 ACTORS = ("shipped", "steady", "random", "zero")
 
 
@@ -53,6 +57,8 @@ class Recording:
     """vecnormalize.pkl of an sb3: expert (`{skill}` in it is replaced)."""
     sample: bool = False
     """Actions are drawn from the policy's own distribution (the exploration of its training), as D4RL's are."""
+    randomise: tuple[str, ...] = ()
+    """NAME=LOWEST:HIGHEST of mass, friction, strength: factors by which the body differs from episode to episode."""
     reference: str = ""
     """Whose score the reference of the dataset is, where it is not the expert that acts: as `expert`."""
 
@@ -137,6 +143,10 @@ class Recording:
                 wrong.append(f"noise is {list(self.noise)}; with sample it is the policy's own: leave it out")
             if set(self.experts) & {"random", "zero"}:
                 wrong.append(f"sample needs a policy, which {list(self.experts)} is not")
+        try:
+            find_env_spec((self.switch or (self.env,))[0], self.randomise)
+        except ValueError as error:
+            wrong += [str(error)] * bool(self.randomise)
         if self.normalizer and not all(one.startswith(PREFIX) for one in self.experts):
             wrong.append(f"normalizer is {self.normalizer}, and belongs to an sb3: agent; expert is {self.expert}")
         if self.reference in ("random", "zero") or (self.reference and not self.skills):
@@ -164,13 +174,14 @@ def load_recipe(path_or_name: str | Path) -> tuple[Recording, ...]:
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or not isinstance(content.get("datasets"), list):
         raise ValueError(f'{path} has no list "datasets"; see datasets/demo.yaml for the form')
+    robots = content.get("robots") or []
+    if not isinstance(robots, list):
+        raise ValueError(f"{path}: robots is {robots!r}; a list of robots' YAML files is needed")
+    for robot in robots:
+        named_body(str(path.parent / str(robot)))
     allowed = {item.name for item in fields(Recording)} - {"env", "switch"} | {"skill", "env", "body", "switch"}
     defaults = content.get("defaults") or {}
-    problems = [
-        f'"{key}" at the top: {near_match(str(key), ("datasets", "defaults"))}'
-        for key in content
-        if key not in ("datasets", "defaults")
-    ]
+    problems = [f'"{key}" at the top: {near_match(str(key), TOP_KEYS)}' for key in content if key not in TOP_KEYS]
     recordings: list[Recording] = []
     for number, entry in enumerate([defaults, *content["datasets"]]):
         place = f"dataset {number}" if number else "defaults"
@@ -217,6 +228,7 @@ def _recording(entry: dict[str, Any]) -> Recording:
         "student": str,
         "normalizer": str,
         "sample": bool,
+        "randomise": tuple,
         "reference": str,
     }
     for key, value in values.items():

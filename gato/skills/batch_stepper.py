@@ -13,6 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.seeding import np_random
 from mujoco.batch import Batch
 
+from gato.skills import randomise
 from gato.skills.bodies import get_body
 from gato.skills.bodies.body import CONTACT_FORCES, State
 from gato.skills.commands import Commands
@@ -47,6 +48,9 @@ class BatchStepper:
         self._start_qpos_Q, self._start_qvel_V = simulation.init_qpos, simulation.init_qvel
         has_contacts = CONTACT_FORCES in self.body.derived
         self._batch = Batch(self.model, num_envs, nthread=min(num_threads, num_envs), persistent=has_contacts)
+        self._ranges: randomise.Ranges = env_spec.kwargs.get("randomise") or {}
+        self._factors_BK = np.ones((num_envs, len(self._ranges)))
+        """What the body of each row is multiplied by, in the order of `randomise.FIELDS`."""
         self._qpos_BQ, self._qvel_BV = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl_BA, self._forces_BN6 = self._batch.bind("ctrl"), self._batch.bind("xfrc_applied")
         self._carried_B, self._height_BN = np.zeros(num_envs), self._batch.bind("xpos")[:, :, 2]
@@ -89,11 +93,24 @@ class BatchStepper:
             raise ValueError(f"{len(ids)} ids but {len(seeds)} seeds; one seed a row")
         qpos_BQ = np.empty((len(ids), self.model.nq))
         qvel_BV = np.empty((len(ids), self.model.nv))
+        if self._ranges:
+            drawn = [list(randomise.draw(self._ranges, int(seed)).values()) for seed in seeds]
+            self._vary(np.asarray(ids), np.array(drawn))
         for row, seed in enumerate(seeds):
             generator, _ = np_random(int(seed))
             qpos_BQ[row], qvel_BV[row] = self.body.start(generator, self._start_qpos_Q, self._start_qvel_V)
         self.commands.begin(ids, [self._skills[index] for index in self._skill_index_B[ids]], seeds)
         return self.set_state(ids, qpos_BQ, qvel_BV)
+
+    def _vary(self, ids: np.ndarray, factors_BK: np.ndarray) -> None:
+        """Makes rows `ids` bodies by these factors, constants that hang on their masses and all."""
+        self._factors_BK[ids] = factors_BK
+        names = [name for name in randomise.FIELDS if name in self._ranges]
+        for name, factor_B in zip(names, factors_BK.T, strict=True):
+            for field in randomise.FIELDS[name]:
+                original = getattr(self.model, field)
+                self._batch.expand(field)[ids] = original * factor_B.reshape(-1, *[1] * original.ndim)
+        self._batch.set_const(np.sort(ids))
 
     def get_state(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Copies of (qpos (b, Q), qvel (b, V))."""
@@ -125,11 +142,15 @@ class BatchStepper:
         kept = {name: np.array(self._batch.bind(name)) for name in _KEPT} | self.commands.snapshot()
         if self.body.derived:
             kept["place"] = self._place_BP.copy()
+        if self._ranges:
+            kept["factors"] = self._factors_BK.copy()
         return {**kept, "elapsed": self._elapsed_B.copy(), "skill_index": self._skill_index_B.copy()}
 
     def restore(self, kept: dict[str, np.ndarray]) -> None:
         """Goes on from a `snapshot`, to the bit (`set_state` begins an episode instead)."""
         # One taken before there were commands has neither them nor the actions before.
+        if self._ranges:
+            self._vary(np.arange(self.num_envs), kept["factors"])
         for name in _KEPT & kept.keys():
             self._batch.bind(name)[:] = kept[name]
         self.commands.restore(kept)

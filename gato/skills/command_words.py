@@ -106,4 +106,4 @@ def _moves(body: str, ahead: int, aside: int) -> list[str]:
         along = ("forward", "ahead") if ahead > 0 else ("backward", "back")
         ways = [f"{way} and {across}" if aside else way for way in along]
     manners = _MANNERS[max(abs(ahead), abs(aside))]
-    return [f"{verb} {way} {manner}" for manner, way, verb in product(manners, ways, VERBS[body])]
+    return [f"{verb} {way} {manner}" for manner, way, verb in product(manners, ways, VERBS.get(body, VERBS["ant"]))]

@@ -19,10 +19,14 @@ import mujoco
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from gato.skills import randomise as randomising
 from gato.skills.bodies import Body, get_body
 from gato.skills.bodies.body import State
 from gato.skills.commands import Commands, checked_command
 from gato.skills.rewards import judge, reward
+from gato.skills.robots.description import described
+from gato.skills.robots.known import add_installed, know
+from gato.skills.robots.simulation import RobotSimulation, make_model
 from gato.skills.table import SKILLS, Skill, get_skill
 from gato.specs import near_match
 
@@ -33,11 +37,14 @@ _ONE = np.arange(1)
 MAX_SEED = 2**31 - 1
 
 
-def skill_env_spec(skill_id: str) -> EnvSpec:
+def skill_env_spec(skill_id: str, randomise: randomising.Ranges | None = None) -> EnvSpec:
     """What Minari stores: enough to make the environment again in a process that knows nothing else of Gato."""
     skill = get_skill(skill_id)
-    limit = get_body(skill.body).max_episode_steps
-    return EnvSpec(id=skill.env_id, entry_point=ENTRY_POINT, kwargs={"skill": skill.id}, max_episode_steps=limit)
+    body = get_body(skill.body)
+    own = {"robot": dict(body.description)} if body.description else {}
+    varied = {"randomise": {name: list(pair) for name, pair in randomise.items()}} if randomise else {}
+    kwargs = {"skill": skill.id, **own, **varied}
+    return EnvSpec(id=skill.env_id, entry_point=ENTRY_POINT, kwargs=kwargs, max_episode_steps=body.max_episode_steps)
 
 
 def register_skills() -> None:
@@ -62,8 +69,12 @@ def make_simulation(body: Body, **render: Any) -> Any:
     `render` holds Gymnasium's own `render_mode`, `width` and `height`.
     """
     kwargs = {**(body.gym_kwargs or {}), **render}
+    simulation: Any
     with _without_deprecation_print():
-        simulation: Any = gymnasium.make(body.gym_id, disable_env_checker=True, **kwargs).unwrapped
+        if body.description is None:
+            simulation = gymnasium.make(body.gym_id, disable_env_checker=True, **kwargs).unwrapped
+        else:
+            simulation = RobotSimulation(body, make_model(described(body.description, place=body.name)), **kwargs)
     model = simulation.model
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     # Shadows and mirrored floors are five sixths of the time of a picture drawn in software.
@@ -130,10 +141,23 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}
 
-    def __init__(self, skill: str, render_mode: str | None = None, width: int = 480, height: int = 480) -> None:
+    def __init__(
+        self,
+        skill: str,
+        robot: dict[str, Any] | None = None,
+        randomise: dict[str, tuple[float, float]] | None = None,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 480,
+    ) -> None:
+        if robot is not None:
+            know(robot)
         self.skill: Skill = get_skill(skill)
         self.body = get_body(self.skill.body)
         self.simulation = make_simulation(self.body, render_mode=render_mode, width=width, height=height)
+        self._masses_N = self.simulation.model.body_mass.copy()
+        self._ranges = randomise or {}
+        self._original = randomising.originals(self.simulation.model, self._ranges)
         self.metadata = dict(self.simulation.metadata)
         self.observation_space = self.simulation.observation_space
         self.action_space = self.simulation.action_space
@@ -162,6 +186,9 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
         `options={"command": {"forward_speed": 1.0, ...}}` asks for these numbers instead, for the whole episode.
         """
+        if self._ranges:
+            drawn_from = int(self.np_random.integers(MAX_SEED)) if seed is None else seed
+            randomising.vary(self.simulation.model, self._original, randomising.draw(self._ranges, drawn_from))
         observation_O, _ = self.simulation.reset(seed=seed)
         self._np_random, self._np_random_seed = self.simulation._np_random, self.simulation._np_random_seed
         self._elapsed = 0
@@ -187,7 +214,7 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             command_BC=command_1C,
         )
         self._elapsed += 1
-        if not self.skill.is_standard:
+        if not self.skill.is_standard or self._ranges:
             reward_ = reward(self.skill.reward, result)[0]
         readings = result.readings | self.commands.told(command_1C)
         info = {name: float(value_1[0]) for name, value_1 in readings.items()}
@@ -196,7 +223,7 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def _state(self) -> State:
         data = self.simulation.data
         derived = {name: getattr(data, name)[None] for name in self.body.derived}
-        return State(data.qpos[None], data.qvel[None], derived, self.simulation.model.body_mass)
+        return State(data.qpos[None], data.qvel[None], derived, self._masses_N)
 
     def render(self) -> Any:
         """A picture of the simulation as it stands."""
@@ -207,4 +234,5 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.simulation.close()
 
 
+add_installed()
 register_skills()

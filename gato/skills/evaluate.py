@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gato.skills.stepper import Stepper, make_stepper
+from gato.skills.stepper import Stepper, find_env_spec, make_stepper
 from gato.skills.table import get_skill, skills_of
 from gato.specs import BodySpec, Score
 
@@ -84,12 +84,21 @@ def evaluation_seeds(seed: int, episodes: int) -> tuple[int, ...]:
 
 
 def evaluate(
-    actor: Actor, skill_id: str, *, episodes: int, seed: int, num_envs: int | None = None, num_threads: int = 2
+    actor: Actor,
+    skill_id: str,
+    *,
+    episodes: int,
+    seed: int,
+    num_envs: int | None = None,
+    num_threads: int = 2,
+    randomise: Sequence[str] = (),
 ) -> Evaluation:
-    """Runs a skill's evaluation episodes; `num_envs` is what the actor was made for, if it cares."""
+    """Runs a skill's evaluation episodes; `num_envs` is what the actor was made for, if it cares. `randomise`: see
+    `find_env_spec`."""
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; at least 1 is needed")
-    stepper = make_stepper(get_skill(skill_id).id, num_envs or min(episodes, MOST_ENVS), num_threads=num_threads)
+    env_spec = find_env_spec(get_skill(skill_id).id, randomise)
+    stepper = make_stepper(env_spec, num_envs or min(episodes, MOST_ENVS), num_threads=num_threads)
     return summarise(skill_id, run_episodes(actor, stepper, evaluation_seeds(seed, episodes)))
 
 

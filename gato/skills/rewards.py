@@ -14,7 +14,7 @@ import numpy as np
 from gato.skills.bodies import Body
 from gato.skills.bodies.body import CONTACT_FORCES, State
 from gato.skills.bodies.pendulums import tip
-from gato.specs import COMMANDS, near_match
+from gato.specs import COMMANDS
 
 
 @dataclass(slots=True)
@@ -39,10 +39,10 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a reward: `weight * TERMS[name]`, the term held between `least` and `limit`.
+    """One summand of a reward: weight times one of TERMS or a reading of the body, held between `least` and `limit`.
 
-    With a `width` it is `weight / (1 + ((TERMS[name] - target) / width)^2)`: a bell, all of the weight where the term
-    is `target` and half of it where it is off by `width`.
+    With a `width` it is `weight / (1 + ((value - target) / width)^2)`: a bell, all of the weight where the value is
+    `target` and half of it where it is off by `width`.
     """
 
     name: str
@@ -51,10 +51,6 @@ class Term:
     least: float = -np.inf
     width: float = np.inf
     target: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.name not in TERMS:
-            raise ValueError(f'unknown reward term "{self.name}"; {near_match(self.name, TERMS)}')
 
     def __str__(self) -> str:
         least, limit = self.least > -np.inf, self.limit < np.inf
@@ -75,10 +71,6 @@ CONTACT_TERMS = ("contact_cost", "clipped_contact_cost")
 def flat(terms: Terms) -> tuple[Term, ...]:
     """Without the brackets."""
     return tuple(part for term in terms for part in (term if isinstance(term, tuple) else (term,)))
-
-
-def _reading(name: str) -> Callable[[StepResult], np.ndarray]:
-    return lambda step: step.readings[name]
 
 
 def _error(name: str) -> Callable[[StepResult], np.ndarray]:
@@ -156,15 +148,9 @@ def _power_2(values_B: np.ndarray) -> np.ndarray:
 
 TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     "backward_speed": _backward_speed,
-    "track_speed": _reading("track_speed"),
-    **{name: _reading(name) for name in COMMANDS},
     **{f"{name}_error": _error(name) for name in COMMANDS},
     **{f"{name}_progress": _progress(name) for name in COMMANDS},
     "action_change": _action_change,
-    "distance": _reading("distance"),
-    "hand_distance": _reading("hand_distance"),
-    "pitch_rate": _reading("pitch_rate"),
-    "height": _reading("height"),
     "bounce": _bounce,
     "lift": _lift,
     "alive": _alive,
@@ -176,12 +162,29 @@ TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     "tip_cost": _tip_cost,
     "swing_cost": _swing_cost,
 }
-"""Speeds in m/s; an error is a reading less what was asked for, progress the reading towards that and no further; the
-action change is the sum of squared differences to the action before; pitch rate in rad/s; bounce is the square of the
-vertical speed; distances and height in m; lift is height by the seconds of a simulation step; alive 1 or 0; control
-cost is the sum of squared actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared
-contact forces and torques (clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over
-the middle of the rail, and swing cost how fast its poles turn, as Gymnasium weighs them."""
+"""Backward speed in m/s; an error is a reading less what was asked for, progress the reading towards that and no
+further; the action change is the sum of squared differences to the action before; bounce is the square of the vertical
+speed; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the sum of squared actions
+(exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces and torques (clipped:
+each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the rail, and swing cost
+how fast its poles turn, as Gymnasium weighs them. A reading of the body is a term by its own name."""
+_NEEDS = {
+    "backward_speed": "forward_speed",
+    **{f"{name}_{kind}": name for name in COMMANDS for kind in ("error", "progress")},
+    "bounce": "vertical_speed",
+    "lift": "height",
+    "pitch_cost": "pitch",
+    **dict.fromkeys(CONTACT_TERMS, CONTACT_FORCES),
+    "tip_cost": "site_xpos",
+    "swing_cost": "site_xpos",
+}
+"""Term -> the reading or the field of MuJoCo's data that it is made from."""
+
+
+def terms_of(body: Body) -> list[str]:
+    """What a skill of this body can be paid for."""
+    has = {*body.readings, *body.derived}
+    return [*body.readings, *(name for name in TERMS if name not in _NEEDS or _NEEDS[name] in has)]
 
 
 def reward(terms: Terms, step: StepResult) -> np.ndarray:
@@ -194,7 +197,7 @@ def reward(terms: Terms, step: StepResult) -> np.ndarray:
 
 
 def _weighted(term: Term, step: StepResult) -> np.ndarray:
-    value_B = TERMS[term.name](step)
+    value_B = TERMS[term.name](step) if term.name in TERMS else step.readings[term.name]
     if term.least > -np.inf or term.limit < np.inf:
         value_B = np.minimum(np.maximum(value_B, term.least), term.limit)
     if term.width < np.inf:

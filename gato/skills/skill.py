@@ -19,12 +19,15 @@ TOLD = "told_"
 """Before the name of a reading: what a goal-conditioned skill was asked for then."""
 
 
+Statistic = Literal["mean", "min", "max", "rms"]
+
+
 @dataclass(frozen=True)
 class Condition:
     """A statistic of one reading over the whole episode lies in [low, high], in the reading's unit."""
 
     reading: str
-    statistic: Literal["mean", "min", "max", "rms"]
+    statistic: Statistic
     low: float = -np.inf
     high: float = np.inf
     is_relative: bool = False

@@ -76,6 +76,8 @@ class Body:
     gym_kwargs: Mapping[str, Any] | None = None
     mirror: Mirror | None = None
     """None: not built alike on both sides."""
+    description: Mapping[str, Any] | None = None
+    """Of a robot of one's own, in JSON: what `gato.skills.robots` makes it from."""
 
     @property
     def name(self) -> str:

@@ -90,13 +90,14 @@ def _humanoid_is_healthy(state: State) -> np.ndarray:
 
 _HEIGHT = coordinate("m", 2)
 """Of the torso's frame above the floor."""
-_READINGS = {
+READINGS = {
     "track_speed": speed(),
     "forward_speed": Reading("m/s", _forward_speed),
     "lateral_speed": Reading("m/s", _lateral_speed),
     "yaw_rate": Reading("rad/s", _yaw_rate),
     "height": _HEIGHT,
 }
+"""Of every body whose root moves freely."""
 _WITHOUT_BULK = {
     f"include_{bulk}_in_observation": False for bulk in ("cinert", "cvel", "qfrc_actuator", CONTACT_FORCES)
 }
@@ -122,7 +123,7 @@ ANT = Body(
     frame_skip=5,
     observe=coordinates(unseen=2),
     start=noisy_start(0.1, has_normal_velocity=True),
-    readings=_READINGS,
+    readings=READINGS,
     place=_torso,
     is_healthy=_ant_is_healthy,
     derived=("xpos", CONTACT_FORCES),
@@ -141,7 +142,7 @@ HUMANOID = Body(
     frame_skip=5,
     observe=coordinates(unseen=2),
     start=noisy_start(1e-2),
-    readings=_READINGS,
+    readings=READINGS,
     place=_mass_centre,
     is_healthy=_humanoid_is_healthy,
     derived=("xipos", CONTACT_FORCES),
