@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -74,7 +73,8 @@ def minutes(skill: str, target: Target, seed: int) -> float | None:
                     return found
             return reached(Path(folder) / "run", target.score)
         finally:
-            run.send_signal(signal.SIGINT)
+            # Not SIGINT, which a shell in the background has its children ignore.
+            run.terminate()
             run.wait()
 
 

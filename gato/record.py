@@ -12,8 +12,10 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from gato.data.minari_io import check_dataset_id, open_dataset
@@ -34,6 +36,8 @@ STAGING = ".gato-staging"
 """Hidden folder under Minari's root in which recordings wait until they are whole."""
 BLOCK_EPISODES = 64
 """Episodes stepped together, and kept together when a recording is interrupted."""
+CREWS, THREADS = 2, 2
+"""Blocks that are recorded at a time, and the threads that step them."""
 MOST_STEPS = 1_000_000
 """Longest episode that is recorded; an environment without a limit is refused."""
 
@@ -86,10 +90,8 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
     if not (resume or overwrite):
         _refuse_existing(recording)
     target, staging = minari_root() / recording.id, _staging(recording)
-    env_spec = find_env_spec((recording.skills or (recording.env,))[0], recording.randomise)
-    stepper = make_stepper(env_spec, min(recording.episodes, BLOCK_EPISODES))
-    max_steps = _max_steps(recording, stepper)
-    crew = find_crew(recording, stepper)
+    crews = _find_crews(recording)
+    crew = crews[0]
     if resume and target.exists():
         _check_same(recording, crew, read_json(target / "data" / "metadata.json").get("provenance"))
         open_dataset(recording.id)
@@ -105,7 +107,7 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
         _check_same(recording, crew, read_json(settings))
     write_json(settings, made_by(recording, crew))
     try:
-        assemble(recording, crew, _record_blocks(recording, stepper, crew, staging, max_steps), staging / "dataset")
+        assemble(recording, crew, _record_blocks(recording, crews, staging), staging / "dataset")
     except BaseException:
         # What failed before its first block has nothing to go on with: a mended expert begins anew.
         if not any(staging.glob("block-*.npz")):
@@ -132,38 +134,71 @@ def _refuse_without_experts(recordings: Sequence[Recording]) -> None:
         )
 
 
-def _max_steps(recording: Recording, stepper: Stepper) -> int:
+def _refuse_endless(recording: Recording, stepper: Stepper) -> None:
     if stepper.max_episode_steps > MOST_STEPS:
         raise ValueError(
             f"{recording.env} has no step limit, its episodes may never end; register it with max_episode_steps"
         )
     if any(recording.noise) and any(element.kind == "discrete" for element in stepper.spec.action):
         raise ValueError(f"{recording.env} has discrete actions, which take no noise; leave out --noise")
-    return stepper.max_episode_steps
 
 
-def _record_blocks(
-    recording: Recording, stepper: Stepper, crew: Crew, staging: Path, max_steps: int
-) -> Iterator[tuple[Plan, Path]]:
+def _find_crews(recording: Recording) -> tuple[Crew, ...]:
+    """One, or two that record a block each at a time, on a thread each: while one simulates, the other is in Python.
+
+    A model that acts is too large to hold twice, and keeps both cores busy by itself.
+    """
+    env_spec = find_env_spec((recording.skills or (recording.env,))[0], recording.randomise)
+    count = CREWS if recording.episodes > BLOCK_EPISODES and not recording.student else 1
+    crews = []
+    for _ in range(count):
+        stepper = make_stepper(env_spec, min(recording.episodes, BLOCK_EPISODES), num_threads=THREADS // count)
+        _refuse_endless(recording, stepper)
+        crews.append(find_crew(recording, stepper))
+    return tuple(crews)
+
+
+def _record_blocks(recording: Recording, crews: Sequence[Crew], staging: Path) -> Iterator[tuple[Plan, Path]]:
     """Record the blocks that are not there yet; every block with its plan, in order."""
-    with Progress(recording.episodes, "episodes", recording.id) as progress:
-        for first in range(0, recording.episodes, BLOCK_EPISODES):
-            plan = plan_block(
-                range(first, min(first + BLOCK_EPISODES, recording.episodes)),
-                max_steps,
-                seed=recording.seed,
-                noise=recording.noise,
-                num_skills=len(recording.skills),
-                changes=recording.changes,
-                num_turns=crew.num_turns,
-            )
-            path = staging / f"block-{first:07}.npz"
-            if Block.load(path, plan) is None:
+    idle: SimpleQueue[Crew] = SimpleQueue()
+    for crew in crews:
+        idle.put(crew)
+
+    def record(plan: Plan, path: Path) -> None:
+        if Block.load(path, plan) is None:
+            crew = idle.get()
+            try:
                 student = crew.student(plan, recording.skills)
-                block = record_block(stepper, crew.actors(plan.seeds[0]), recording.skills, plan, student)
-                block.save(path)
-            progress.update(len(plan.seeds))
-            yield plan, path
+                record_block(crew.stepper, crew.actors(plan.seeds[0]), recording.skills, plan, student).save(path)
+            finally:
+                idle.put(crew)
+
+    with Progress(recording.episodes, "episodes", recording.id) as progress, ThreadPoolExecutor(len(crews)) as pool:
+        begun: list[tuple[Plan, Path, Future[None]]] = []
+        try:
+            for first in range(0, recording.episodes, BLOCK_EPISODES):
+                plan = _plan(recording, crews[0], first)
+                path = staging / f"block-{first:07}.npz"
+                begun.append((plan, path, pool.submit(record, plan, path)))
+            for plan, path, recorded in begun:
+                recorded.result()
+                progress.update(len(plan.seeds))
+                yield plan, path
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _plan(recording: Recording, crew: Crew, first: int) -> Plan:
+    """The block that begins with that episode."""
+    return plan_block(
+        range(first, min(first + BLOCK_EPISODES, recording.episodes)),
+        crew.stepper.max_episode_steps,
+        seed=recording.seed,
+        noise=recording.noise,
+        num_skills=len(recording.skills),
+        changes=recording.changes,
+        num_turns=crew.num_turns,
+    )
 
 
 def _staging(recording: Recording) -> Path:
