@@ -39,7 +39,11 @@ class Target:
 SMALL = "--num-envs 64 --minibatch-size 1024"
 TARGETS = {
     "half-cheetah/run-forward": Target(5000, 4, f"--steps 3000000 {SMALL} --initial-std 0.5"),
-    "hopper/hop-forward": Target(3000, 4, f"--steps 2500000 {SMALL} --discount 0.995"),
+    "hopper/hop-forward": Target(
+        3000,
+        4,
+        "--steps 2000000 --num-envs 16 --rollout-steps 128 --minibatch-size 128 --target-divergence 0 --initial-std 1.0",
+    ),
     "walker2d/run-forward": Target(4000, 8, f"--steps 6000000 {SMALL}"),
     "ant/run-forward": Target(4000, 15, f"--steps 6000000 {SMALL} --hidden 128 128 --initial-std 0.37"),
     "humanoid/run-forward": Target(

@@ -82,7 +82,7 @@ def expert_train(
         gato expert train half-cheetah/run-forward --steps 3000000 --seed 0 --out workspace/cheetah
 
     Args:
-        skill: Skill id, body/skill; or your own robot's FILE.yaml, FILE.yaml:SKILL.
+        skill: Skill id, body/skill; your own robot's FILE.yaml, FILE.yaml:SKILL; or a FILE.yaml of many experts.
         out: Folder to write.
         algorithm: Ours (ppo), or one of Stable-Baselines3: pip install gato-agent[sb3].
         steps: Environment steps in all.

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from gato.experts import sb3_train, train
+from gato.experts.library import is_library, train_library
 from gato.experts.logs import LoggerName
 from gato.experts.ppo import PPOConfig
 from gato.specs import near_match
@@ -29,7 +30,14 @@ def train_by(
     overwrite: bool = False,
     logger: LoggerName = "csv",
 ) -> Path:
-    """Train an expert; `config` and `resume` are PPO's alone, and refused elsewhere. Returns `out`."""
+    """Train an expert; `config` and `resume` are PPO's alone, and refused elsewhere. Returns `out`.
+
+    In place of a skill, a file of experts (`gato.experts.library`), which says how each is trained and goes on by itself.
+    """
+    if is_library(skill_id):
+        if config is not None or algorithm != OWN or overwrite:
+            raise ValueError(f"{skill_id} says itself how its experts are trained; leave out all flags but --out")
+        return train_library(Path(skill_id), Path(out))
     if algorithm not in ALGORITHMS:
         raise ValueError(f'algorithm "{algorithm}"; {near_match(algorithm, ALGORITHMS)}')
     if algorithm == OWN:

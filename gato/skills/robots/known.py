@@ -93,14 +93,14 @@ def typed(name: str) -> str:
 
 
 def is_robot(file: str) -> bool:
-    """Whether this is the YAML file of a robot, and not of a recipe; what is no such file at all is none."""
+    """Whether this is the YAML file of a robot, not of recordings or experts; what is no such file at all is none."""
     if not file.endswith((".yaml", ".yml")) or not Path(file).is_file():
         return False
     try:
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         return False
-    return isinstance(content, dict) and "datasets" not in content
+    return isinstance(content, dict) and not {"datasets", "experts"} & content.keys()
 
 
 def _load(file: str) -> Robot:
