@@ -42,7 +42,8 @@ TARGETS = {
     "hopper/hop-forward": Target(
         3000,
         4,
-        "--steps 2000000 --num-envs 16 --rollout-steps 128 --minibatch-size 128 --target-divergence 0 --initial-std 1.0",
+        "--steps 2000000 --num-envs 16 --rollout-steps 128 --minibatch-size 128 --target-divergence 0"
+        " --initial-std 1.0",
     ),
     "walker2d/run-forward": Target(4000, 8, f"--steps 6000000 {SMALL}"),
     "ant/run-forward": Target(4000, 15, f"--steps 6000000 {SMALL} --hidden 128 128 --initial-std 0.37"),

@@ -32,7 +32,7 @@ def train_by(
 ) -> Path:
     """Train an expert; `config` and `resume` are PPO's alone, and refused elsewhere. Returns `out`.
 
-    In place of a skill, a file of experts (`gato.experts.library`), which says how each is trained and goes on by itself.
+    In place of a skill, a file of experts (`gato.experts.library`): it says how each is trained, and goes on by itself.
     """
     if is_library(skill_id):
         if config is not None or algorithm != OWN or overwrite:

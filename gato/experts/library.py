@@ -88,12 +88,14 @@ def _entry(name: str, settings: Any, earlier: list[str]) -> Entry:
         if key not in SETTINGS:
             raise ValueError(f'unknown key "{key}"; {near_match(str(key), SETTINGS)}')
     skill = "/".join(name.split("/")[:2])
-    told = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     steps, seed = int(told.pop("steps")), int(told.pop("seed", 0))
     config = PPOConfig(**told)
     for other in (*config.start_states, *filter(None, [config.init_from])):
         if other not in earlier and not has_shipped_expert(other):
-            raise ValueError(f'begins from "{other}", which is none of the experts before it; {near_match(other, earlier)}')
+            raise ValueError(
+                f'begins from "{other}", which is none of the experts before it; {near_match(other, earlier)}'
+            )
     return Entry(name, get_skill(skill).id, steps, seed, config)
 
 
