@@ -46,12 +46,16 @@ TARGETS = {
         " --initial-std 1.0",
     ),
     "walker2d/run-forward": Target(4000, 8, f"--steps 6000000 {SMALL}"),
-    "ant/run-forward": Target(4000, 15, f"--steps 6000000 {SMALL} --hidden 128 128 --initial-std 0.37"),
+    "ant/run-forward": Target(
+        4000,
+        15,
+        "--steps 4000000 --num-envs 32 --rollout-steps 64 --minibatch-size 128 --target-divergence 0 --initial-std 0.4",
+    ),
     "humanoid/run-forward": Target(
         5000,
         30,
-        f"--steps 8000000 {SMALL} --hidden 128 128 --epochs 6 --initial-std 2.0 --final-std 0.3 "
-        "--target-divergence 0.02 --symmetric",
+        "--steps 5000000 --num-envs 32 --rollout-steps 64 --minibatch-size 256 --epochs 6 --target-divergence 0"
+        " --initial-std 1.0 --hidden 128 128 --symmetric",
     ),
 }
 
