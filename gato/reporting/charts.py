@@ -75,8 +75,17 @@ def prompt_matrix(matrices: Mapping[str, Mapping[str, Any]], *, only: str = "") 
 
     `only`: that body alone, without the colour scale, in the size that all bodies share.
     """
-    most = max(len(matrix["prompts"]) for matrix in matrices.values())
-    longest = max(len(prompt) for matrix in matrices.values() for prompt in matrix["prompts"])
+    quoted = {body: {**one, "rows": [f"“{prompt}”" for prompt in one["prompts"]]} for body, one in matrices.items()}
+    return rate_matrix(quoted, rows="prompt given", columns="behaviour measured", only=only)
+
+
+def rate_matrix(matrices: Mapping[str, Mapping[str, Any]], *, rows: str, columns: str, only: str = "") -> Figure:
+    """One square a body, side by side: {"rows", "behaviours", "rate"}; colour and number = rate.
+
+    `only`: that body alone, without the colour scale, in the size that all bodies share.
+    """
+    most = max(len(matrix["rows"]) for matrix in matrices.values())
+    longest = max(len(row) for matrix in matrices.values() for row in matrix["rows"])
     # Placed by hand, in inches: layouts that fit themselves to the labels give every body another size.
     margin, side, below = 0.55 + LETTER * longest, most * CELL, 0.85
     shown = {only: matrices[only]} if only else matrices
@@ -88,8 +97,8 @@ def prompt_matrix(matrices: Mapping[str, Mapping[str, Any]], *, only: str = "") 
             axes = figure.add_axes((left / width, below / height, side / width, side / height))
             _draw_matrix(axes, matrix)
             axes.set_title(body, fontweight="bold")
-            axes.set_xlabel("behaviour measured", labelpad=6)
-            axes.set_ylabel("prompt given" if index == 0 else "", labelpad=6)
+            axes.set_xlabel(columns, labelpad=6)
+            axes.set_ylabel(rows if index == 0 else "", labelpad=6)
         if not only:
             shades = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), _shades())
             place = figure.add_axes(((width - SCALE + 0.3) / width, below / height, 0.15 / width, side / height))
@@ -119,7 +128,7 @@ def _draw_matrix(axes: Axes, matrix: Mapping[str, Any]) -> None:
     axes.set_ylim(len(rate) - 0.5, -0.5)
     axes.set_aspect("equal")
     axes.set_xticks(range(len(words)), words)
-    axes.set_yticks(range(len(rate)), [f"“{prompt}”" for prompt in matrix["prompts"]])
+    axes.set_yticks(range(len(rate)), matrix["rows"])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 

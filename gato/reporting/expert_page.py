@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gato.experts.commanded import as_actor
 from gato.experts.logs import read_curve
+from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED
 from gato.reporting import charts, strips
 from gato.reporting.expert_scores import measure_shipped
+from gato.reporting.markdown import table
 from gato.runs import HISTORY, read_json, write_atomic
 from gato.skills.table import SKILLS
 
@@ -31,7 +34,8 @@ def write_expert_page(page: Path, *, scores: Path, published: Path, episodes: in
     (pictures / CURVES).unlink(missing_ok=True)
     if panels := _panels(results["experts"], others["tasks"]):
         charts.write_png(charts.learning_curves(panels), pictures / CURVES, dpi=100)
-    strips.write_strips({name: one["skill"] for name, one in results["experts"].items()}, pictures)
+    actors = {name: (one["skill"], as_actor(Policy.load(SHIPPED / name))) for name, one in results["experts"].items()}
+    strips.write_strips(actors, pictures)
     write_atomic(page, _text(results, others, pictures).encode())
     return page
 
@@ -116,7 +120,7 @@ def _standard_table(names: Iterable[str], experts: Mapping[str, Any], tasks: Map
         verdict = "reached" if one["return"]["mean"] >= other["bar"] else "**below**"
         ours = [_score(one["return"]), _score(one["sampled_return"]), _number(one["random"]["mean"])]
         rows.append([f"[{name}](#{_anchor(name)})", *ours, *theirs, verdict])
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _other_table(experts: Mapping[str, Any]) -> str:
@@ -132,7 +136,7 @@ def _other_table(experts: Mapping[str, Any]) -> str:
         ]
         for name, one in experts.items()
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _section(name: str, one: Mapping[str, Any], bar: float | None, pictures: Path) -> str:
@@ -160,11 +164,6 @@ def _section(name: str, one: Mapping[str, Any], bar: float | None, pictures: Pat
 
 def _sources(sources: Mapping[str, str]) -> str:
     return "\n".join(f"- *{key.replace('_', ' ')}*: {text}." for key, text in sources.items())
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _anchor(name: str) -> str:

@@ -1,6 +1,6 @@
 """Strips of frames: how an expert looks in its first seconds.
 
-In: names of shipped experts and their skills. Out: a JPEG each, its frames side by side.
+In: names, each with a skill and who acts. Out: a JPEG each, its frames side by side.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gato.experts.policy import Policy
-from gato.experts.shipped import SHIPPED
 from gato.skills.bodies import get_body
-from gato.skills.evaluate import run_episodes
+from gato.skills.evaluate import Actor, run_episodes
 from gato.skills.render import find_renderer, frames
-from gato.skills.stepper import find_env_spec, make_stepper
+from gato.skills.stepper import Stepper, find_env_spec, make_stepper
 from gato.skills.table import get_skill
 
 SECONDS = 3.0
@@ -35,15 +33,20 @@ log = logging.getLogger(__name__)
 
 
 class Remembering:
-    """A policy whose actions are kept."""
+    """An actor whose actions are kept."""
 
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
         self.actions: list[np.ndarray] = []
 
+    def watch(self, stepper: Stepper) -> None:
+        """Passed on to who must know more than observations."""
+        if hasattr(self.actor, "watch"):
+            self.actor.watch(stepper)
+
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
-        """The policy's actions (1, A)."""
-        self.actions.append(self.policy(observations_BO))
+        """The actor's actions (1, A)."""
+        self.actions.append(np.asarray(self.actor(observations_BO), np.float32))
         return self.actions[-1]
 
 
@@ -52,13 +55,13 @@ def strip_name(name: str) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", name.lower()) + ".jpg"
 
 
-def write_strips(experts: Mapping[str, str], folder: Path) -> None:
-    """Draw every expert (name -> skill); without a renderer a warning, and pictures stay as they are."""
+def write_strips(shown: Mapping[str, tuple[str, Actor]], folder: Path) -> None:
+    """Draw every name (-> skill, actor); without a renderer a warning, and pictures stay as they are."""
     if find_renderer() is None:
         log.warning("no strips of frames: neither EGL nor OSMesa works here (Debian: apt-get install libosmesa6)")
         return
-    for name, skill in experts.items():
-        actor = Remembering(Policy.load(SHIPPED / name))
+    for name, (skill, who) in shown.items():
+        actor = Remembering(who)
         run_episodes(actor, make_stepper(skill, 1), [SEED])
         dt = get_body(get_skill(skill).body).dt
         every = max(1, min(round(SECONDS / dt), len(actor.actions)) // (FRAMES - 1))

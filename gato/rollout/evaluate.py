@@ -23,6 +23,7 @@ from gato.rollout.switching import switching
 from gato.rollout.video import write_videos
 from gato.runs import PROVENANCE, as_input, content_hash, open_run, write_json, write_provenance
 from gato.skills.bodies import LONGEST_EPISODE
+from gato.skills.robots.known import typed
 
 log = logging.getLogger("gato")
 
@@ -172,6 +173,7 @@ def _command(model: str | Path, wishes: Wishes, conditions: Conditions, out: str
         for setting in dataclasses.fields(stated):
             value = getattr(stated, setting.name)
             if value != setting.default and setting.name != "is_shown":
+                value = typed(value) if setting.name == "body" else value
                 words += [f"--{setting.name}"] if value is True else [f"--{setting.name}", str(value)]
     return shlex.join([*words, "--out", out])
 
