@@ -153,8 +153,7 @@ def record(
         gato record half-cheetah/run-forward --episodes 100 --noise 0 0.1 0.3
 
     Args:
-        target: Skill id, Gymnasium id, body (with --switch), a robot's FILE.yaml:SKILL, or a recipe (RECIPE.yaml, which
-            states all but --expert).
+        target: Skill id, Gymnasium id, body (with --switch), a robot's FILE.yaml:SKILL, or a recipe (RECIPE.yaml).
         episodes: Episodes to record.
         seed: Episode i starts from seed * 100003 + i.
         noise: Standard deviations of the noise on actions, one after the other over the episodes.
@@ -172,7 +171,7 @@ def record(
         overwrite: Replace the dataset.
     """
     from gato.record import record_target
-    from gato.skills.robots.known import named_body, named_skill
+    from gato.skills.robots.known import named_body, named_skill, named_target
 
     settings = {
         "episodes": episodes,
@@ -188,7 +187,7 @@ def record(
         "randomise": randomise,
         "dataset_id": dataset_id,
     }
-    target = named_body(target) if switch else named_skill(target)
+    target = named_body(target) if switch else named_target(target)
     return [_dataset_row(made) for made in record_target(target, settings, resume=resume, overwrite=overwrite)]
 
 

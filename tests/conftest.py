@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import toys
 
+from gato.skills.bodies import BODIES
+from gato.skills.robots import known
+from gato.skills.table import SKILLS
+from gato.skills.wordings import WORDINGS
+
 # A shell that starts the tests in the background has Ctrl-C ignored, also in the processes that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _robots_are_forgotten() -> Iterator[None]:
+    """What one test makes known no other test meets."""
+    before = [(table, dict(table)) for table in (BODIES, SKILLS, WORDINGS, known._typed)]
+    yield
+    for table, content in before:
+        table.clear()
+        table.update(content)  # type: ignore[arg-type]
 
 
 @pytest.fixture

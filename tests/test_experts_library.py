@@ -60,6 +60,11 @@ def test_a_killed_library_goes_on_and_keeps_what_is_finished(file, tmp_path, mon
         ("experts: {hopper/stand: {steps: 5, epoch: 3}}", 'unknown key "epoch"; did you mean "epochs"'),
         ("experts: {hopper/stand: {steps: 5, init_from: hopper/hop-front}}", "none of the experts before it"),
         ("experts: {hopper/stand: {steps: 5, epochs: 0}}", "epochs=0"),
+        ("experts: {hopper/stand: {steps: 0}}", "steps=0"),
+        ("experts: {hopper/stand: {steps: 5, hidden: 64}}", "hidden"),
+        ("experts: {hopper/stand: {steps: 5, randomise: [weight=1:2]}}", 'randomise: unknown "weight"'),
+        ("experts: {hopper/stand/../../x: {steps: 5}}", "names are body/skill or body/skill/variant"),
+        ("foo: 1\nexperts: {hopper/stand: {steps: 5}}", '"foo" at the top'),
     ],
 )
 def test_a_wrong_file_is_refused_before_anything_is_trained(content, told, tmp_path):
@@ -72,6 +77,15 @@ def test_a_wrong_file_is_refused_before_anything_is_trained(content, told, tmp_p
 def test_flags_that_the_file_states_are_refused(file, tmp_path):
     with pytest.raises(ValueError, match="leave out all flags but --out"):
         api.expert_train(file, out=str(tmp_path / "out"), config=PPOConfig(epochs=3))
+    with pytest.raises(ValueError, match="leave out all flags but --out"):
+        api.expert_train(file, out=str(tmp_path / "out"), steps=5)
+
+
+def test_experts_of_a_robot_of_ones_own(tmp_path):
+    robot = ROOT / "docs" / "examples" / "quadruped.yaml"
+    (tmp_path / "library.yaml").write_text(f"robots: [{robot}]\nexperts:\n  quadruped/trot-forward: {{{TINY}}}\n")
+    out = api.expert_train(str(tmp_path / "library.yaml"), out=str(tmp_path / "out"))
+    assert Policy.load(out / "quadruped" / "trot-forward" / "best").skill == "quadruped/trot-forward"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "experts").glob("*.yaml")), ids=lambda path: path.stem)

@@ -13,7 +13,7 @@ from gato.experts import measure, shipped
 from gato.experts.logs import CURVE_ROWS, read_curve, ship_curve
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, shipped_policy
-from gato.reporting import charts, expert_page, expert_scores, strips
+from gato.reporting import charts, expert_page, expert_scores
 from gato.reporting.expert_page import write_expert_page
 from gato.runs import HISTORY, content_hash, write_json, write_provenance
 from gato.skills.render import find_renderer
@@ -44,7 +44,7 @@ def few_experts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (POLE, f"{POLE}/gentle", f"{POLE}/{HISTORY}/00001000"):
         shipped_policy(POLE).save(folder / name)
         write_provenance(folder / name, command=f"gato expert train {name}", config={}, seeds={}, inputs={})
-    for module in (shipped, expert_scores, expert_page, strips):
+    for module in (shipped, expert_scores, expert_page):
         monkeypatch.setattr(module, "SHIPPED", folder)
     return folder
 

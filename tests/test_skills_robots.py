@@ -20,7 +20,6 @@ from gato.skills.robots.known import named_body, named_skill, typed
 from gato.skills.robots.robot import load_robot
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import SKILLS, get_skill
-from gato.skills.wordings import WORDINGS
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "quadruped.yaml"
 ARM = """<robot name="arm">
@@ -55,16 +54,6 @@ ARM_YAML = {
         }
     },
 }
-
-
-@pytest.fixture(autouse=True)
-def _forgotten_afterwards():
-    """No other test meets these robots."""
-    before = [(table, dict(table)) for table in (BODIES, SKILLS, WORDINGS, known._typed)]
-    yield
-    for table, content in before:
-        table.clear()
-        table.update(content)
 
 
 def arm_file(folder: Path, **changes) -> Path:
@@ -181,6 +170,14 @@ def test_skills_of_a_file_are_listed_and_told_apart():
         ({"model": "leg.urdf"}, "leg.urdf: no such file"),
         ({"name": "ant"}, 'a body "ant" comes with Gato'),
         ({"name": "My Arm"}, '"My Arm" is no name'),
+        ({"actuated": {"shoulder": float("nan")}}, "a strength above 0 are needed"),
+        ({"actuated": {"shoulder": "strong"}}, "actuated.shoulder is 'strong'"),
+        ({"frame_skip": 10**30}, "frame_skip is 1000000000000000000000000000000; at most 1000"),
+        ({"start_noise": float("inf")}, "start_noise is inf; at most 10"),
+        ({"readings": {"alive": {"joint": "elbow"}}}, 'readings.alive: "alive" has a meaning already'),
+        ({"observe": ["joints", "joints"]}, "observe: elbow, shoulder come twice"),
+        ({"observe": [[1]]}, r"\[1\] is neither a name nor one name with a value"),
+        ({"observe": [{"position": "tool", "between": []}]}, "is neither a name nor one name with a value"),
         ({"actuated": {"sholder": 5}}, 'actuated: unknown joint "sholder"; did you mean "shoulder"'),
         ({"observe": []}, "observe is empty"),
         ({"observe": ["joint"]}, "observe: 'joint' is unknown; did you mean \"joints\""),
@@ -210,6 +207,8 @@ def test_what_is_wrong_is_said_in_a_line(changes, told, tmp_path):
         ({"reward": [{"term": "tipp", "weight": 1}]}, 'unknown "tipp"; did you mean "tip"'),
         ({"reward": [{"term": "pitch_cost", "weight": 1}]}, 'unknown "pitch_cost"'),
         ({"reward": [{"term": "tip", "weight": "much"}]}, "weight is 'much'; a number is needed"),
+        ({"reward": [{"term": "tip", "weight": float("nan")}]}, "weight is nan; a number is needed"),
+        ({"reward": [{"term": "tip", "weight": 1, "width": 0}]}, "a width above 0 is needed"),
         ({"reward": []}, "at least one term of reward is needed"),
         ({"rule": {"tip": {"average": [0, 1]}}}, "rule.tip: allowed: max, mean, min, rms"),
         ({"rule": {"tip": {"mean": [1, 0]}}}, r"\[1, 0\]; \[lowest, highest\] is needed"),
@@ -246,8 +245,44 @@ def test_a_simulation_that_breaks_says_so(tmp_path):
 def test_two_robots_of_one_name_are_refused(tmp_path):
     named_skill(str(arm_file(tmp_path)))
     named_skill(str(tmp_path / "arm.yaml"))
-    with pytest.raises(ValueError, match='two different robots called "arm"'):
+    with pytest.raises(ValueError, match=r'two different robots are called "arm" \(start_noise differ\)'):
         named_skill(str(arm_file(tmp_path, start_noise=0.2)))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("", "holds no names with values"), ("- 1", "holds no names with values"), ("a: [", "is not valid YAML")],
+)
+def test_a_file_that_is_none_says_so_itself(content, told, tmp_path):
+    """Bug: it was taken for the name of a skill, and all skills were offered."""
+    (tmp_path / "arm.yaml").write_text(content)
+    for ask in (named_skill, named_body, api.skills):
+        with pytest.raises(ValueError, match=told):
+            ask(str(tmp_path / "arm.yaml"))
+    with pytest.raises(FileNotFoundError, match="nowhere.yaml: no such file"):
+        named_skill("nowhere.yaml:trot")
+
+
+def _replace_robot(folder: Path, **changes) -> str:
+    """The same file now says something else, to a process that does not know it yet."""
+    file = str(arm_file(folder, **changes))
+    for table in (BODIES, SKILLS):
+        for name in [name for name in table if name.startswith("arm")]:
+            del table[name]
+    return file
+
+
+def test_neither_a_training_nor_a_recording_goes_on_with_another_robot(tmp_path, monkeypatch):
+    """Bug: half of a dataset was of one robot and half of another of its name, without a word."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    file, out = str(arm_file(tmp_path)), str(tmp_path / "run")
+    api.expert_train(file, out=out, steps=64, config=_tiny_ppo())
+    api.record(file, episodes=2, expert=("random",))
+    _replace_robot(tmp_path, start_noise=0.2)
+    with pytest.raises(ValueError, match="is another run .*robot was"):
+        api.expert_train(file, out=out, steps=64, config=_tiny_ppo(), resume=True)
+    with pytest.raises(FileExistsError, match="was recorded in another way .*robot was"):
+        api.record(file, episodes=2, expert=("random",), resume=True)
 
 
 def test_a_floating_urdf_falls_onto_its_ground(tmp_path):

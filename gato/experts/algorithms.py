@@ -15,6 +15,8 @@ from gato.experts.ppo import PPOConfig
 from gato.specs import near_match
 
 OWN = "ppo"
+UNSAID = (1_000_000, 0, "csv")
+"""Steps, seed and logger where nobody says any: a file of experts states its own."""
 ALGORITHMS = (OWN, *sb3_train.SETTINGS)
 
 
@@ -35,7 +37,7 @@ def train_by(
     In place of a skill, a file of experts (`gato.experts.library`): it says how each is trained, and goes on by itself.
     """
     if is_library(skill_id):
-        if config is not None or algorithm != OWN or overwrite:
+        if config is not None or algorithm != OWN or overwrite or (steps, seed, logger) != UNSAID:
             raise ValueError(f"{skill_id} says itself how its experts are trained; leave out all flags but --out")
         return train_library(Path(skill_id), Path(out))
     if algorithm not in ALGORITHMS:

@@ -15,6 +15,7 @@ from gato.experts.commanded import axes, teacher_spec
 from gato.experts.policy import Policy
 from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies.body import State
+from gato.skills.randomise import read_ranges
 from gato.skills.skill import Skill
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import get_skill
@@ -50,7 +51,8 @@ class Curriculum:
     before it can (Huang et al. 2025)."""
 
     def limits(self) -> dict[str, tuple[bool, str]]:
-        """Name -> whether its value is in range, and what that is."""
+        """Name -> whether its value is in range, and what that is; ValueError for a wrong `randomise`."""
+        read_ranges(self.randomise)
         return {
             "start_share": (0 <= self.start_share <= 1, "0 to 1"),
             "reward_limit": (self.reward_limit is None or math.isfinite(self.reward_limit), "finite numbers"),

@@ -5,24 +5,27 @@ In: a YAML file, name -> settings of `gato expert train` (configs/experts.yaml).
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+from jsonargparse import ArgumentError, ArgumentParser
 
 from gato.experts.ppo import PPOConfig
+from gato.experts.settings import settings_of
 from gato.experts.shipped import has_shipped_expert
 from gato.experts.train import train_expert
+from gato.skills.robots.description import read_mapping
+from gato.skills.robots.known import add_file
 from gato.skills.table import get_skill
 from gato.specs import near_match
 
+TOP_KEYS = ("experts", "robots")
+"""Of a file."""
+NAME = re.compile(r"[a-z0-9-]+/[a-z0-9-]+(/[a-z0-9-]+)?")
 SETTINGS = ("steps", "seed", *(field.name for field in fields(PPOConfig)))
 """Of one expert."""
-
-log = logging.getLogger("gato.experts")
 
 
 @dataclass(frozen=True)
@@ -40,28 +43,24 @@ class Entry:
 
 def is_library(file: str) -> bool:
     """Whether this is a YAML file of experts."""
-    if not file.endswith((".yaml", ".yml")) or not Path(file).is_file():
-        return False
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return False
-    return isinstance(content, dict) and "experts" in content
+    return file.endswith((".yaml", ".yml")) and "experts" in read_mapping(Path(file))
 
 
 def load_library(path: Path) -> tuple[Entry, ...]:
     """The experts of a file; ValueError names every entry that is wrong."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    experts = content["experts"]
-    if not isinstance(experts, dict) or not experts:
+    content = read_mapping(path)
+    experts, robots = content["experts"], content.get("robots") or []
+    problems = [f'"{key}" at the top: {near_match(key, TOP_KEYS)}' for key in content if key not in TOP_KEYS]
+    if not isinstance(experts, dict) or not experts or not isinstance(robots, list):
         raise ValueError(f"{path}: experts is {experts!r}; names with their settings are needed")
+    for robot in robots:
+        add_file(path.parent / str(robot))
     entries: list[Entry] = []
-    problems: list[str] = []
     for name, settings in experts.items():
         try:
             entries.append(_entry(str(name), settings, [one.name for one in entries]))
-        except (ValueError, TypeError) as error:
-            problems.append(f"{name}: {error}")
+        except (ValueError, TypeError, ArgumentError) as error:
+            problems.append(f"{name}: {' '.join(str(error).split())}")
     if problems:
         raise ValueError(f"{path}: " + "; ".join(problems))
     return tuple(entries)
@@ -82,21 +81,27 @@ def train_library(path: Path, out: Path) -> Path:
 
 
 def _entry(name: str, settings: Any, earlier: list[str]) -> Entry:
-    if not isinstance(settings, Mapping) or "steps" not in settings:
+    if not isinstance(settings, dict) or "steps" not in settings:
         raise ValueError(f"{settings!r}; a mapping with steps is needed")
     for key in settings:
         if key not in SETTINGS:
             raise ValueError(f'unknown key "{key}"; {near_match(str(key), SETTINGS)}')
-    skill = "/".join(name.split("/")[:2])
-    told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
-    steps, seed = int(told.pop("steps")), int(told.pop("seed", 0))
+    if not NAME.fullmatch(name):
+        raise ValueError("names are body/skill or body/skill/variant")
+    skill = get_skill("/".join(name.split("/")[:2])).id
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_class_arguments(PPOConfig)
+    told: dict[str, Any] = parser.parse_object(settings).as_dict()
+    steps, seed = told.pop("steps"), told.pop("seed")
     config = PPOConfig(**told)
+    settings_of(skill, steps=steps, seed=seed, config=config)
     for other in (*config.start_states, *filter(None, [config.init_from])):
         if other not in earlier and not has_shipped_expert(other):
-            raise ValueError(
-                f'begins from "{other}", which is none of the experts before it; {near_match(other, earlier)}'
-            )
-    return Entry(name, get_skill(skill).id, steps, seed, config)
+            before = near_match(other, earlier) if earlier else "there is none before it"
+            raise ValueError(f'begins from "{other}", which is none of the experts before it; {before}')
+    return Entry(name, skill, steps, seed, config)
 
 
 def _placed(config: PPOConfig, out: Path) -> PPOConfig:

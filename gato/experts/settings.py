@@ -14,7 +14,8 @@ from typing import Any
 
 from gato.experts.ppo import PPOConfig
 from gato.experts.shipped import expert_input, find_expert
-from gato.skills.robots.known import typed
+from gato.skills.robots.known import robot_hash, typed
+from gato.skills.table import get_skill
 
 
 def settings_of(skill_id: str, *, steps: int, seed: int, config: PPOConfig) -> dict[str, Any]:
@@ -24,6 +25,8 @@ def settings_of(skill_id: str, *, steps: int, seed: int, config: PPOConfig) -> d
     if seed < 0:
         raise ValueError(f"seed={seed}; allowed: 0 or more")
     asked = {"skill": skill_id, "steps": steps, "seed": seed, "config": asdict(config)}
+    if robot := robot_hash(get_skill(skill_id).body):
+        asked["robot"] = robot
     return dict(json.loads(json.dumps(asked)))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gato.experts.policy import Policy
 from gato.runs import STEADY, as_input, content_hash
+from gato.skills.robots.known import typed
 from gato.skills.table import SKILLS, get_skill, skills_of
 from gato.specs import near_match
 
@@ -70,7 +71,9 @@ def find_expert(text: str | Path) -> Path:
         if (candidate / POLICY).is_file():
             return candidate
     if str(text) in SKILLS:
-        raise ValueError(f"no expert of {text} comes with Gato; train one: gato expert train {text} --out DIR")
+        raise ValueError(
+            f"no expert of {text} comes with Gato; train one: gato expert train {typed(str(text))} --out DIR"
+        )
     if folder.suffix == ".zip":
         raise ValueError(f"{text} is no policy folder; an agent of Stable-Baselines3 is named sb3:{text}")
     shipped = [skill for skill in SKILLS if has_shipped_expert(skill)]

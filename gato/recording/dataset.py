@@ -28,7 +28,7 @@ from gato.recording.blocks import Block, Plan, plan_block, record_block
 from gato.recording.crew import EXPERT, Crew
 from gato.recording.recipe import Recording
 from gato.runs import minari_root, write_provenance
-from gato.skills.robots.known import typed
+from gato.skills.robots.known import robot_hash, typed
 from gato.skills.skill import TOLD, Skill
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import COMMANDS, Episode
@@ -53,6 +53,8 @@ def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
     del settings["normalizer"]
     if crew.inputs:
         settings["expert"] = crew.hashes
+    if robot := robot_hash(crew.stepper.spec.name):
+        settings["robot"] = robot
     return settings
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from gato.experts.sb3_agent import PREFIX
 from gato.skills.bodies import get_body
-from gato.skills.robots.known import named_body
+from gato.skills.robots.known import add_file
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import near_match
@@ -178,7 +178,7 @@ def load_recipe(path_or_name: str | Path) -> tuple[Recording, ...]:
     if not isinstance(robots, list):
         raise ValueError(f"{path}: robots is {robots!r}; a list of robots' YAML files is needed")
     for robot in robots:
-        named_body(str(path.parent / str(robot)))
+        add_file(path.parent / str(robot))
     allowed = {item.name for item in fields(Recording)} - {"env", "switch"} | {"skill", "env", "body", "switch"}
     defaults = content.get("defaults") or {}
     problems = [f'"{key}" at the top: {near_match(str(key), TOP_KEYS)}' for key in content if key not in TOP_KEYS]

@@ -19,6 +19,8 @@ FIELDS = {
     "strength": ("actuator_gainprm", "actuator_biasprm"),
 }
 """What can vary -> the fields of the model that are multiplied by its factor."""
+MOST = 100
+"""What no body is multiplied by, nor divided."""
 STREAM = 78
 """Beside the seed of an episode, for what is drawn here."""
 Ranges = Mapping[str, tuple[float, float]]
@@ -36,8 +38,8 @@ def read_ranges(words: Iterable[str]) -> dict[str, tuple[float, float]]:
             low, high = (float(one) for one in pair.split(":"))
         except ValueError:
             raise ValueError(f"randomise {word!r}: such as {name}=0.8:1.2 is needed") from None
-        if not 0 < low <= high < np.inf:
-            raise ValueError(f"randomise {word!r}: factors above 0 are needed, the lowest first")
+        if not MOST**-1 <= low <= high <= MOST or name in found:
+            raise ValueError(f"randomise {word!r}: one pair of factors within 1/{MOST} to {MOST}, the lowest first")
         found[name] = (low, high)
     return found
 

@@ -6,6 +6,8 @@ Out: `Description`. ValueError names what is wrong, with a near match.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any, get_type_hints
 import yaml
 
 from gato.specs import COMMANDS, near_match
+
+NAME = re.compile(r"(?=.{1,40}$)[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,22 @@ class Description:
     """Adds a floor and a light: a URDF has none."""
 
 
-def read_description(path: Path) -> Description:
-    """The description in a YAML file, its `model` still a path; ValueError names every key that is wrong."""
+def read_mapping(path: Path) -> dict[str, Any]:
+    """What a YAML file of names and values holds; ValueError or FileNotFoundError where it holds none."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is no mapping; see docs/examples/quadruped.yaml for the form")
-    return described(content, place=str(path))
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ValueError(f"{path} holds no names with values; see docs/examples/quadruped.yaml for the form")
+    return content
+
+
+def read_description(path: Path) -> Description:
+    """The description in a YAML file, its `model` still a path; ValueError names every key that is wrong."""
+    return described(read_mapping(path), place=str(path))
 
 
 def described(content: Mapping[str, Any], *, place: str) -> Description:
@@ -118,9 +129,12 @@ def _wrong_kind(value: Any, hint: str) -> str:
     if "int" in hint:
         return "" if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "a positive whole number"
     if "float" in hint:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
-        return "" if is_number else "a number of at least 0"
+        return "" if _is_number(value) and value >= 0 else "a number of at least 0"
     return "" if isinstance(value, str) else "text"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _wrong(description: Description) -> list[str]:
@@ -129,8 +143,20 @@ def _wrong(description: Description) -> list[str]:
     if not description.skills:
         wrong.append("skills is empty; name at least one")
     for name in (description.name, *description.skills):
-        if not name or not all(part.isalnum() and part == part.lower() for part in name.split("-")):
-            wrong.append(f'"{name}" is no name; lower-case letters, digits and hyphens')
+        if not NAME.fullmatch(name) or name == "switch":
+            wrong.append(f'"{name}" is no name; up to 40 lower-case letters, digits and hyphens are, but for "switch"')
+    for joint, strength in description.actuated.items():
+        if not isinstance(joint, str) or not _is_number(strength) or not 0 < strength < math.inf:
+            wrong.append(f"actuated.{joint} is {strength!r}; a joint's name and a strength above 0 are needed")
+    for key, (number, most) in {
+        "frame_skip": (description.frame_skip, 1000),
+        "episode_steps": (description.episode_steps, 1_000_000),
+        "start_noise": (description.start_noise, 10.0),
+    }.items():
+        if not number <= most:
+            wrong.append(f"{key} is {number}; at most {most:g}")
+    said = [skill.prompt for skill in description.skills.values()]
+    wrong += [f'two skills are told "{prompt}"; words must choose' for prompt in {*said} if said.count(prompt) > 1]
     pairs = {f"healthy.{key}": pair for key, pair in description.healthy.items()}
     for name, skill in description.skills.items():
         said = [skill.prompt, *skill.phrases]
@@ -138,7 +164,9 @@ def _wrong(description: Description) -> list[str]:
             wrong.append(f"skills.{name}: prompt and phrases are {said!r}; words are needed")
         pairs |= {f"skills.{name}.command.{key}": pair for key, pair in skill.command.items()}
         wrong += [
-            f"skills.{name}.command.{key}: {near_match(key, COMMANDS)}" for key in skill.command if key not in COMMANDS
+            f"skills.{name}.command.{key}: {near_match(str(key), COMMANDS)}"
+            for key in skill.command
+            if key not in COMMANDS
         ]
         for reading, conditions in skill.rule.items():
             if not isinstance(conditions, dict):
@@ -146,7 +174,8 @@ def _wrong(description: Description) -> list[str]:
                 continue
             pairs |= {f"skills.{name}.rule.{reading}.{key}": pair for key, pair in conditions.items()}
     for place, pair in pairs.items():
-        is_pair = isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, (int, float)) for one in pair)
-        if not is_pair or not pair[0] <= pair[1]:
+        is_pair = isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair))
+        is_told = ".command." in place
+        if not is_pair or not pair[0] <= pair[1] or (is_told and math.inf in map(abs, pair)):
             wrong.append(f"{place} is {pair!r}; [lowest, highest] is needed")
     return wrong

@@ -5,15 +5,16 @@ In: what a user typed, an environment's spec, or installed packages. Out: ids of
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from gato.skills.bodies import BODIES
+from gato.skills.robots.description import read_mapping
 from gato.skills.robots.robot import Robot, kept_robot, load_robot
 from gato.skills.table import SKILLS
 from gato.skills.wordings import WORDINGS
@@ -39,7 +40,12 @@ def add(robot: Robot) -> None:
     if name in BODIES and BODIES[name].description is None:
         raise ValueError(f'a body "{name}" comes with Gato; give the robot another name')
     if name in BODIES and BODIES[name].description != robot.body.description:
-        raise ValueError(f'there are two different robots called "{name}"; give one of them another name')
+        before, now = BODIES[name].description or {}, robot.body.description or {}
+        differing = ", ".join(key for key in now if before.get(key) != now[key])
+        raise ValueError(
+            f'two different robots are called "{name}" ({differing} differ): one of a file, one of a dataset or another'
+            " file; give one of them another name, or record the dataset anew"
+        )
     BODIES[name] = robot.body
     SKILLS.update({skill.id: skill for skill in robot.skills})
     WORDINGS.update(robot.wordings)
@@ -72,7 +78,7 @@ def named_skill(text: str) -> str:
     file, _, name = text.partition(":")
     if not is_robot(file):
         return text
-    robot = _load(file)
+    robot = add_file(Path(file))
     skills = {skill.id.split("/")[1]: skill.id for skill in robot.skills}
     if name not in skills and (name or len(skills) > 1):
         told = f'no skill "{name}" in {file}' if name else f"{file} has several skills; name one, such as"
@@ -81,9 +87,23 @@ def named_skill(text: str) -> str:
     return skills[name] if name else robot.skills[0].id
 
 
+def named_target(text: str) -> str:
+    """As `named_skill`; what is no file may be the name of a recipe that comes with Gato."""
+    return text if text.endswith((".yaml", ".yml")) and not Path(text).is_file() else named_skill(text)
+
+
 def named_body(text: str) -> str:
     """The name of the body that a user named: a robot's FILE.yaml; any other text is itself."""
-    return _load(text).body.name if is_robot(text) else text
+    file, _, skill = text.partition(":")
+    if is_robot(file) and skill:
+        raise ValueError(f"{text} names a skill, and a body is needed: {file}")
+    return add_file(Path(text)).body.name if is_robot(text) else text
+
+
+def robot_hash(body: str) -> str:
+    """What tells this robot from another of its name; "" for the bodies that come with Gato."""
+    description = BODIES[body].description if body in BODIES else None
+    return "" if description is None else hashlib.sha256(json.dumps(description).encode()).hexdigest()[:16]
 
 
 def typed(name: str) -> str:
@@ -93,18 +113,13 @@ def typed(name: str) -> str:
 
 
 def is_robot(file: str) -> bool:
-    """Whether this is the YAML file of a robot, not of recordings or experts; what is no such file at all is none."""
-    if not file.endswith((".yaml", ".yml")) or not Path(file).is_file():
-        return False
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return False
-    return isinstance(content, dict) and not {"datasets", "experts"} & content.keys()
+    """Whether this is meant as the YAML file of a robot, and not as one of recordings or experts."""
+    return file.endswith((".yaml", ".yml")) and not {"datasets", "experts"} & read_mapping(Path(file)).keys()
 
 
-def _load(file: str) -> Robot:
-    robot = load_robot(Path(file))
+def add_file(path: Path) -> Robot:
+    """The robot of a file, known from now on."""
+    robot = load_robot(path)
     add(robot)
-    _typed[robot.body.name] = file
+    _typed[robot.body.name] = str(path)
     return robot

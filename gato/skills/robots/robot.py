@@ -5,6 +5,7 @@ In: a YAML file, or a `Description` kept with a dataset. Out: `Robot`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import mujoco
 import numpy as np
 
 from gato.skills.bodies.body import Body, Reading, State, along_track, noisy_start
-from gato.skills.rewards import Term, terms_of
+from gato.skills.rewards import TERMS, Term, terms_of
 from gato.skills.robots.description import Description, SkillDescription, described, read_description
 from gato.skills.robots.senses import Senses
 from gato.skills.robots.simulation import bounds, compiled_text, make_model
@@ -64,6 +65,8 @@ def _body(description: Description, model: mujoco.MjModel) -> Body:
     seen = [senses.sense(word) for word in description.observe]
     readings, fields = senses.own_readings(), {field for one in seen for field in one.derived}
     for name, word in description.readings.items():
+        if name in readings or name in TERMS:
+            raise ValueError(f'readings.{name}: "{name}" has a meaning already; give it another name')
         readings[name], needed = senses.reading(name, word)
         fields.update(needed)
     if senses.is_free:
@@ -73,9 +76,12 @@ def _body(description: Description, model: mujoco.MjModel) -> Body:
     if description.keyframe and description.keyframe not in [model.key(index).name for index in range(model.nkey)]:
         names = [model.key(index).name for index in range(model.nkey)]
         raise ValueError(f'unknown keyframe "{description.keyframe}"; {near_match(description.keyframe, names)}')
+    names = [name for one in seen for name in one.names]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"observe: {', '.join(twice)} come twice; leave out one of each")
     low_A, high_A = bounds(model)
     actions = zip([model.actuator(index).name for index in range(model.nu)], low_A, high_A, strict=True)
-    observation = tuple(Element(name) for one in seen for name in one.names)
+    observation = tuple(map(Element, names))
     action = tuple(Element(name, low=float(low), high=float(high)) for name, low, high in actions)
     root = int(model.jnt_bodyid[0]) if model.njnt else 0
     return Body(
@@ -149,6 +155,9 @@ def _term(written: Any, place: str) -> Term:
     for key, value in written.items():
         if key not in allowed:
             raise ValueError(f'{place}: unknown key "{key}"; {near_match(str(key), allowed)}')
-        if key != "term" and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if key != "term" and not is_number:
             raise ValueError(f"{place}: {key} is {value!r}; a number is needed")
+    if written.get("width", 1) <= 0 or written.get("least", -math.inf) > written.get("limit", math.inf):
+        raise ValueError(f"{place}: {written!r}; a width above 0 is needed, and a least below the limit")
     return Term(str(written["term"]), **{key: float(value) for key, value in written.items() if key != "term"})

@@ -49,11 +49,13 @@ class Senses:
         self.model = model
         kinds = model.jnt_type.tolist()
         self.is_free = kinds[:1] == [_FREE]
+        if kinds.count(_FREE) > 1:
+            raise ValueError("two parts move freely; a robot has one root, other parts hang on it or on the world")
         self.joints = {model.joint(index).name: index for index, kind in enumerate(kinds) if kind in (_SLIDE, _HINGE)}
 
     def sense(self, word: Any) -> Sense:
         """One part of the observation; ValueError for a word, joint or part that is not there."""
-        key, value = next(iter(word.items())) if isinstance(word, dict) and len(word) == 1 else (word, None)
+        key, value = _taken_apart(word)
         if key in ("joints", "joint_velocities"):
             return self._joint_sense(key, list(self.joints) if value is None else value)
         if value is None and key in _ROOT_SENSES:
@@ -76,7 +78,7 @@ class Senses:
 
     def reading(self, name: str, word: Any) -> tuple[Reading, tuple[str, ...]]:
         """One measured quantity, and the fields of MuJoCo's data that it reads."""
-        key, value = next(iter(word.items())) if isinstance(word, dict) and len(word) == 1 else (word, None)
+        key, value = _taken_apart(word)
         if key in ("joint", "joint_velocity"):
             index = self._joint(value)
             unit = "m" if self.model.jnt_type[index] == _SLIDE else "rad"
@@ -106,7 +108,7 @@ class Senses:
         return Sense(tuple(f"vel/{name}" for name in names), lambda state: state.qvel_BV[:, places])
 
     def _joint(self, name: Any) -> int:
-        if name not in self.joints:
+        if not isinstance(name, str) or name not in self.joints:
             raise ValueError(f'unknown joint "{name}"; {near_match(str(name), self.joints)}')
         return self.joints[name]
 
@@ -125,8 +127,17 @@ class Senses:
                 if named(index).name == name:
                     return _part(field_, index), field_
         parts = [self.model.body(index).name for index in range(self.model.nbody)]
-        sites = [self.model.site(index).name for index in range(self.model.nsite)]
-        raise ValueError(f'unknown part "{name}"; {near_match(str(name), [*parts, *sites])}')
+        parts += [self.model.site(index).name for index in range(self.model.nsite)]
+        raise ValueError(f'unknown part "{name}"; {near_match(str(name), filter(None, parts))}')
+
+
+def _taken_apart(word: Any) -> tuple[str, Any]:
+    """NAME or {NAME: VALUE}; ValueError for anything else."""
+    if isinstance(word, str):
+        return word, None
+    if isinstance(word, dict) and len(word) == 1:
+        return next((str(key), value) for key, value in word.items())
+    raise ValueError(f"{word!r} is neither a name nor one name with a value")
 
 
 def _part(field_: str, index: int) -> Measure:

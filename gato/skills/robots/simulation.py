@@ -13,6 +13,7 @@ import gymnasium
 import mujoco
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
 
 from gato.skills.bodies.body import Body, State
 from gato.skills.robots.description import Description
@@ -51,18 +52,24 @@ def compiled_text(description: Description, folder: Path) -> str:
     if description.actuated:
         _replace_actuators(spec, description)
     try:
-        spec.compile()
+        model = spec.compile()
     except ValueError as error:
         raise ValueError(f"{path}: {_in_a_line(error)}") from error
+    if not 0 < model.opt.timestep < 1 or not np.isfinite(model.body_mass).all():
+        raise ValueError(
+            f"{path}: timestep {model.opt.timestep} s, masses {model.body_mass} kg; finite ones are needed"
+        )
     return spec.to_xml()
 
 
+DRIVEN = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+"""Joints that a motor can turn or push."""
 _DIRECTIONAL = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
 
 
 def _replace_actuators(spec: mujoco.MjSpec, description: Description) -> None:
     """Motors on the joints that the description names, by their strength; actions are -1..1."""
-    names = [joint.name for joint in spec.joints]
+    names = [joint.name for joint in spec.joints if joint.type in DRIVEN]
     for joint in description.actuated:
         if joint not in names:
             raise ValueError(f'actuated: unknown joint "{joint}"; {near_match(joint, names)}')
@@ -128,10 +135,8 @@ class RobotSimulation(gymnasium.Env[np.ndarray, np.ndarray]):
         return State(self.data.qpos[None], self.data.qvel[None], derived, self.model.body_mass)
 
     @functools.cached_property
-    def mujoco_renderer(self) -> Any:
+    def mujoco_renderer(self) -> MujocoRenderer:
         """Gymnasium's, made when the first picture is drawn."""
-        from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
-
         width, height = self._size
         buffer = self.model.vis.global_
         buffer.offwidth, buffer.offheight = max(buffer.offwidth, width), max(buffer.offheight, height)
