@@ -53,8 +53,9 @@ ROOMS = {
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
 SAME_ROOM = {"record": "recording", "report": "reporting", "api": "cli"}
 EVERYWHERE = {"numpy", "einops"}
-EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard"}
-"""Optional packages: imported where they are asked for, since they may be absent."""
+EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard", "gymnasium.envs.mujoco.mujoco_rendering"}
+"""Imported where they are asked for: optional packages, since they may be absent, and one that starts a process of its
+own, in which a Ctrl-C becomes another error."""
 EXTRAS_OF_ROOM = {"experts": {"stable_baselines3", "huggingface_hub"}}
 """The same, in one room only."""
 LAZY = {"cli", "__main__"}

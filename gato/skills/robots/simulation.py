@@ -13,7 +13,6 @@ import gymnasium
 import mujoco
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
 
 from gato.skills.bodies.body import Body, State
 from gato.skills.robots.description import Description
@@ -135,8 +134,10 @@ class RobotSimulation(gymnasium.Env[np.ndarray, np.ndarray]):
         return State(self.data.qpos[None], self.data.qvel[None], derived, self.model.body_mass)
 
     @functools.cached_property
-    def mujoco_renderer(self) -> MujocoRenderer:
+    def mujoco_renderer(self) -> Any:
         """Gymnasium's, made when the first picture is drawn."""
+        from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
+
         width, height = self._size
         buffer = self.model.vis.global_
         buffer.offwidth, buffer.offheight = max(buffer.offwidth, width), max(buffer.offheight, height)
