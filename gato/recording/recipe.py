@@ -12,10 +12,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gato.experts.sb3_agent import PREFIX
 from gato.skills.bodies import get_body
+from gato.skills.robots.description import read_yaml
 from gato.skills.robots.known import add_file
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import SKILLS, get_skill
@@ -168,10 +167,7 @@ def find_recipe(path_or_name: str | Path) -> Path:
 def load_recipe(path_or_name: str | Path) -> tuple[Recording, ...]:
     """The recordings of a recipe; ValueError names every entry that is wrong."""
     path = find_recipe(path_or_name)
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("datasets"), list):
         raise ValueError(f'{path} has no list "datasets"; see datasets/demo.yaml for the form')
     robots = content.get("robots") or []

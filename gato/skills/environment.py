@@ -24,7 +24,6 @@ from gato.skills.bodies import Body, get_body
 from gato.skills.bodies.body import State
 from gato.skills.commands import Commands, checked_command
 from gato.skills.rewards import judge, reward
-from gato.skills.robots.description import described
 from gato.skills.robots.known import add_installed, know
 from gato.skills.robots.simulation import RobotSimulation, make_model
 from gato.skills.table import SKILLS, Skill, get_skill
@@ -74,7 +73,7 @@ def make_simulation(body: Body, **render: Any) -> Any:
         if body.description is None:
             simulation = gymnasium.make(body.gym_id, disable_env_checker=True, **kwargs).unwrapped
         else:
-            simulation = RobotSimulation(body, make_model(described(body.description, place=body.name)), **kwargs)
+            simulation = RobotSimulation(body, make_model(body.name, body.description["model"]), **kwargs)
     model = simulation.model
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     # Shadows and mirrored floors are five sixths of the time of a picture drawn in software.
@@ -221,9 +220,7 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         return observation_O, float(reward_), bool(terminated), truncated, info
 
     def _state(self) -> State:
-        data = self.simulation.data
-        derived = {name: getattr(data, name)[None] for name in self.body.derived}
-        return State(data.qpos[None], data.qvel[None], derived, self._masses_N)
+        return self.body.state_of(self.simulation.data, self._masses_N)
 
     def render(self) -> Any:
         """A picture of the simulation as it stands."""

@@ -89,6 +89,11 @@ class Body:
         """Seconds a control step."""
         return self.timestep * self.frame_skip
 
+    def state_of(self, data: Any, masses_N: np.ndarray) -> State:
+        """One simulation (MuJoCo's `MjData`) as it stands, B = 1."""
+        derived = {name: getattr(data, name)[None] for name in self.derived}
+        return State(data.qpos[None], data.qvel[None], derived, masses_N)
+
 
 def jointed(name: str, joints: str, actuators: str, *, unseen: int = 1, bound: float = 1.0) -> BodySpec:
     """Elements are named after joints: `x` its position, `vel/x` its velocity; an action after the joint it drives."""

@@ -67,14 +67,19 @@ class Description:
     """Adds a floor and a light: a URDF has none."""
 
 
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; ValueError where it is none."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
     """What a YAML file of names and values holds; ValueError or FileNotFoundError where it holds none."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ValueError(f"{path} holds no names with values; see docs/examples/quadruped.yaml for the form")
     return content

@@ -95,9 +95,11 @@ def named_target(text: str) -> str:
 def named_body(text: str) -> str:
     """The name of the body that a user named: a robot's FILE.yaml; any other text is itself."""
     file, _, skill = text.partition(":")
-    if is_robot(file) and skill:
+    if not is_robot(file):
+        return text
+    if skill:
         raise ValueError(f"{text} names a skill, and a body is needed: {file}")
-    return add_file(Path(text)).body.name if is_robot(text) else text
+    return add_file(Path(file)).body.name
 
 
 def robot_hash(body: str) -> str:

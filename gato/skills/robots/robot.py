@@ -36,8 +36,6 @@ class Robot:
 
 def load_robot(path: Path) -> Robot:
     """The robot that a YAML file describes; ValueError or FileNotFoundError says what is wrong with it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"robot {path}: no such file")
     description = read_description(path)
     text = compiled_text(description, path.parent)
     return make_robot(replace(description, model=text), place=str(path))
@@ -50,7 +48,7 @@ def kept_robot(kept: Mapping[str, Any]) -> Robot:
 
 def make_robot(description: Description, *, place: str) -> Robot:
     """The robot of a description that holds its MJCF; ValueError for joints, parts and words that are not there."""
-    model = make_model(description)
+    model = make_model(description.name, description.model)
     try:
         body = _body(description, model)
         skills = tuple(_skill(name, one, body) for name, one in description.skills.items())
@@ -73,9 +71,9 @@ def _body(description: Description, model: mujoco.MjModel) -> Body:
         fields.add("xpos")
     if not seen or not model.nu:
         raise ValueError("observe is empty" if not seen else "the model has no actuators; name its joints in actuated")
-    if description.keyframe and description.keyframe not in [model.key(index).name for index in range(model.nkey)]:
-        names = [model.key(index).name for index in range(model.nkey)]
-        raise ValueError(f'unknown keyframe "{description.keyframe}"; {near_match(description.keyframe, names)}')
+    keyframes = [model.key(index).name for index in range(model.nkey)]
+    if description.keyframe and description.keyframe not in keyframes:
+        raise ValueError(f'unknown keyframe "{description.keyframe}"; {near_match(description.keyframe, keyframes)}')
     names = [name for one in seen for name in one.names]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"observe: {', '.join(twice)} come twice; leave out one of each")

@@ -79,12 +79,12 @@ def _replace_actuators(spec: mujoco.MjSpec, description: Description) -> None:
         motor.gear[0], motor.ctrllimited, motor.ctrlrange[:] = strength, True, (-1, 1)
 
 
-def make_model(description: Description) -> mujoco.MjModel:
-    """The model of a description that holds its MJCF. ValueError where meshes or textures are not there any more."""
+def make_model(name: str, text: str) -> mujoco.MjModel:
+    """The model that a robot's MJCF describes. ValueError where meshes or textures are not there any more."""
     try:
-        return mujoco.MjModel.from_xml_string(description.model)
+        return mujoco.MjModel.from_xml_string(text)
     except ValueError as error:
-        raise ValueError(f"robot {description.name}: {_in_a_line(error)}") from error
+        raise ValueError(f"robot {name}: {_in_a_line(error)}") from error
 
 
 def bounds(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
@@ -130,8 +130,7 @@ class RobotSimulation(gymnasium.Env[np.ndarray, np.ndarray]):
         return self.body.observe(state)[0], 0.0, has_fallen, False, {}
 
     def _state(self) -> State:
-        derived = {name: getattr(self.data, name)[None] for name in self.body.derived}
-        return State(self.data.qpos[None], self.data.qvel[None], derived, self.model.body_mass)
+        return self.body.state_of(self.data, self.model.body_mass)
 
     @functools.cached_property
     def mujoco_renderer(self) -> Any:
