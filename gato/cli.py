@@ -16,7 +16,9 @@ import os
 import re
 import sys
 import textwrap
+import threading
 import traceback
+import types
 import typing
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -65,6 +67,14 @@ DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 log = logging.getLogger(__name__)
 
+_is_interrupted = threading.Event()
+
+
+def interrupt(number: int, frame: types.FrameType | None) -> None:
+    """What Ctrl-C does: modules in C that are being imported turn its exception into one of theirs."""
+    _is_interrupted.set()
+    raise KeyboardInterrupt
+
 
 def main() -> None:
     """Entry point of the `gato` command."""
@@ -98,6 +108,9 @@ def run(argv: list[str]) -> int:
         failure, code, told = error, FAILED, _in_words(error)
     except Exception as error:  # the border: whatever is unforeseen is told in one line too
         failure, code, told = error, FAILED, f"{type(error).__name__}: {error}; --debug shows where"
+    if _is_interrupted.is_set():
+        _complain("interrupted", _what_is_kept(arguments))
+        return INTERRUPTED
     _complain("error", told)
     if is_debug:
         traceback.print_exception(failure)

@@ -10,6 +10,7 @@ end. A killed recording leaves nothing half-done in Minari's sight, and resuming
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,7 +36,7 @@ log = logging.getLogger("gato")
 STAGING = ".gato-staging"
 """Hidden folder under Minari's root in which recordings wait until they are whole."""
 BLOCK_EPISODES = 64
-"""Episodes stepped together, and kept together when a recording is interrupted."""
+"""Most episodes stepped together, and kept together when a recording is interrupted."""
 CREWS, THREADS = 2, 2
 """Blocks that are recorded at a time, and the threads that step them."""
 MOST_STEPS = 1_000_000
@@ -152,7 +153,7 @@ def _find_crews(recording: Recording) -> tuple[Crew, ...]:
     count = CREWS if recording.episodes > BLOCK_EPISODES and not recording.student else 1
     crews = []
     for _ in range(count):
-        stepper = make_stepper(env_spec, min(recording.episodes, BLOCK_EPISODES), num_threads=THREADS // count)
+        stepper = make_stepper(env_spec, _block_size(recording.episodes, count), num_threads=THREADS // count)
         _refuse_endless(recording, stepper)
         crews.append(find_crew(recording, stepper))
     return tuple(crews)
@@ -173,11 +174,12 @@ def _record_blocks(recording: Recording, crews: Sequence[Crew], staging: Path) -
             finally:
                 idle.put(crew)
 
+    size = crews[0].stepper.num_envs
     with Progress(recording.episodes, "episodes", recording.id) as progress, ThreadPoolExecutor(len(crews)) as pool:
         begun: list[tuple[Plan, Path, Future[None]]] = []
         try:
-            for first in range(0, recording.episodes, BLOCK_EPISODES):
-                plan = _plan(recording, crews[0], first)
+            for first in range(0, recording.episodes, size):
+                plan = _plan(recording, crews[0], range(first, min(first + size, recording.episodes)))
                 path = staging / f"block-{first:07}.npz"
                 begun.append((plan, path, pool.submit(record, plan, path)))
             for plan, path, recorded in begun:
@@ -188,10 +190,16 @@ def _record_blocks(recording: Recording, crews: Sequence[Crew], staging: Path) -
             pool.shutdown(cancel_futures=True)
 
 
-def _plan(recording: Recording, crew: Crew, first: int) -> Plan:
-    """The block that begins with that episode."""
+def _block_size(episodes: int, num_crews: int) -> int:
+    """Episodes a block, so that all crews have as much to do."""
+    rounds = math.ceil(episodes / (BLOCK_EPISODES * num_crews))
+    return math.ceil(episodes / (rounds * num_crews))
+
+
+def _plan(recording: Recording, crew: Crew, episodes: range) -> Plan:
+    """The block of these episodes."""
     return plan_block(
-        range(first, min(first + BLOCK_EPISODES, recording.episodes)),
+        episodes,
         crew.stepper.max_episode_steps,
         seed=recording.seed,
         noise=recording.noise,

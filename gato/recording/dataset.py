@@ -30,6 +30,7 @@ from gato.recording.recipe import Recording
 from gato.runs import minari_root, write_provenance
 from gato.skills.robots.known import robot_hash, typed
 from gato.skills.skill import TOLD, Skill
+from gato.skills.stepper import make_stepper
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import COMMANDS, Episode
 
@@ -61,8 +62,8 @@ def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
 def assemble(recording: Recording, crew: Crew, blocks: Iterable[tuple[Plan, Path]], folder: Path) -> None:
     """Write the whole Minari dataset into `folder`, every episode checked before it is written.
 
-    A block is written while the next one is recorded: the simulator steps without the interpreter's lock. OSError when
-    the disk is full; the blocks are kept.
+    A block is written while the next one is recorded, and so is the random actor: the simulator steps without the
+    interpreter's lock. OSError when the disk is full; the blocks are kept.
     """
     shutil.rmtree(folder, ignore_errors=True)
     data = folder / "data"
@@ -72,17 +73,18 @@ def assemble(recording: Recording, crew: Crew, blocks: Iterable[tuple[Plan, Path
         data, view.observation_space, view.action_space, view.env_spec, data_format="hdf5", jpeg_encoding=False
     )
     writer = _Writer(recording, crew, view, storage, folder)
-    with ThreadPoolExecutor(1) as pool:
+    # Switch episodes have no one task; nor does anything without an expert have a reference.
+    has_reference = bool(crew.inputs) and not recording.switch
+    with ThreadPoolExecutor(2) as pool:
+        trying = pool.submit(_random_returns, recording, crew) if has_reference else None
         writing: Future[None] | None = None
         for plan, path in blocks:
             if writing is not None:
                 writing.result()
             writing = pool.submit(writer.write, plan, path)
-        # Switch episodes have no one task; nor does anything without an expert have a reference.
-        has_reference = bool(crew.inputs) and not recording.switch
-        random = _returns(recording, replace(crew, experts=())) if has_reference else []
         if writing is not None:
             writing.result()
+        random = [] if trying is None else trying.result()
     reference = _reference(random, writer.noiseless or _returns(recording, crew.referee())) if has_reference else {}
     if writer.clipped:
         log.warning("%s: %d numbers of the expert's actions lay outside the box; clipped", recording.id, writer.clipped)
@@ -194,6 +196,12 @@ def _is_shipped(crew: Crew) -> bool:
 def _reference(random: list[float], expert: list[float]) -> dict[str, float]:
     """Mean returns of random actions and of the expert."""
     return {"random": float(np.mean(random)), "expert": float(np.mean(expert)), "expert_episodes": len(expert)}
+
+
+def _random_returns(recording: Recording, crew: Crew) -> list[float]:
+    """Of random actions, in simulations of their own."""
+    stepper = make_stepper(crew.stepper.env_spec, REFERENCE_EPISODES, num_threads=1)
+    return _returns(recording, replace(crew, stepper=stepper, experts=()))
 
 
 def _returns(recording: Recording, crew: Crew) -> list[float]:
