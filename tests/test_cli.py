@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -262,6 +264,20 @@ def test_ctrl_c_while_the_command_starts_is_one_line(seconds: float) -> None:
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130
     assert err.startswith("gato: interrupted: ") and len(err.splitlines()) == 1
+
+
+def test_an_interrupt_that_a_module_in_c_made_its_own_error_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def importing(*_: object) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            cli.interrupt(signal.SIGINT, None)
+        raise ImportError("initialization failed")
+
+    monkeypatch.setattr(cli, "_is_interrupted", threading.Event())
+    monkeypatch.setattr(cli, "_dispatch", importing)
+    assert cli.run(["info"]) == 130
+    assert capsys.readouterr().err == "gato: interrupted: nothing was finished\n"
 
 
 def test_info_shows_versions_and_places(capsys: Capture) -> None:

@@ -46,6 +46,12 @@ def test_every_episode_replays_to_the_bit(minari_root: Path) -> None:
     assert (report.problems, report.replayed) == ((), 5)
 
 
+@pytest.mark.parametrize(("episodes", "size"), [(1, 1), (10, 10), (102, 51), (128, 64), (130, 33), (2000, 63)])
+def test_both_threads_have_as_much_to_do(episodes: int, size: int) -> None:
+    crews = 1 if episodes <= 64 else 2
+    assert gato.record._block_size(episodes, crews) == size
+
+
 def test_switch_episodes_replay_with_their_skills(minari_root: Path) -> None:
     dataset = open_dataset(record_skill(SWITCH))
     assert dataset.id == "gato/half-cheetah/switch-v0"
