@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gato.experts.commanded import as_actor
 from gato.experts.logs import ship_curve
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
@@ -27,7 +28,7 @@ def ship(run: Path) -> dict[str, object]:
     policy = Policy.load(find_expert(run))
     home = run if (run / PROVENANCE).is_file() else run.parent
     record = read_provenance(home)
-    expert = evaluate(policy, policy.skill, episodes=EPISODES, seed=SEED)
+    expert = evaluate(as_actor(policy), policy.skill, episodes=EPISODES, seed=SEED)
     spec = get_body(get_skill(policy.skill).body).spec
     random = evaluate(random_actor(spec, SEED), policy.skill, episodes=EPISODES, seed=SEED)
     score = {"mean": expert.return_.mean, "ci95": expert.return_.ci95, "episodes": EPISODES, "seed": SEED}

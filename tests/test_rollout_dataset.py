@@ -21,6 +21,7 @@ from gato.rollout.from_dataset import evaluate_dataset
 from gato.rollout.prompted import Conditions
 
 QUICK = Conditions(episodes=2, seed=0, steps=6, is_shown=False)
+WHOLE = dataclasses.replace(QUICK, steps=1000)
 
 
 def model_of(dataset: Dataset) -> Gato:
@@ -58,7 +59,7 @@ def record_foreign(dataset_id: str, env_id: str) -> str:
 def test_our_dataset_is_evaluated_by_skill_against_its_own_reference(minari_root: Path) -> None:
     dataset = open_dataset(record_skill(Recording("hopper/hop-backward", episodes=2, expert="random")))
     dataset = dataclasses.replace(dataset, reference={"random": 5.0, "expert": 25.0})
-    found = evaluate_dataset(model_of(dataset), dataset, QUICK).json()
+    found = evaluate_dataset(model_of(dataset), dataset, WHOLE).json()
     task = found["tasks"]["hopper/hop-backward"]
     assert found["dataset"] == "gato/hopper/hop-backward-v0" and task["prompt"] == "hop backward"
     assert task["normalised"] == pytest.approx((task["return"]["mean"] - 5.0) / 20.0)
@@ -67,12 +68,18 @@ def test_our_dataset_is_evaluated_by_skill_against_its_own_reference(minari_root
 
 def test_an_environment_without_skills_is_one_task_with_discrete_actions_too(minari_root: Path) -> None:
     dataset = open_dataset(record_foreign("somebody/cart-pole/random-v0", "CartPole-v1"))
-    found = evaluate_dataset(model_of(dataset), dataset, QUICK).json()
+    found = evaluate_dataset(model_of(dataset), dataset, WHOLE).json()
     task = found["tasks"]["somebody/cart-pole/random-v0"]
-    assert task["return"]["mean"] == 6.0, "one point a step, and nobody falls in six"
     assert (task["random"], task["expert"], task["success"]) == (10.0, 500.0, None)
-    assert task["normalised"] == pytest.approx((6.0 - 10.0) / 490.0)
+    assert task["normalised"] == pytest.approx((task["return"]["mean"] - 10.0) / 490.0)
     assert found["prompt_matrix"] == {}
+
+
+def test_a_part_of_an_episode_is_not_compared_with_scores_of_whole_ones(minari_root: Path) -> None:
+    dataset = open_dataset(record_foreign("somebody/cart-pole/random-v0", "CartPole-v1"))
+    task = evaluate_dataset(model_of(dataset), dataset, QUICK).json()["tasks"]["somebody/cart-pole/random-v0"]
+    assert task["return"]["mean"] == 6.0, "one point a step, and nobody falls in six"
+    assert (task["random"], task["expert"], task["normalised"]) == (None, None, None)
 
 
 def test_a_model_of_another_body_and_a_dataset_without_environment_are_refused(minari_root: Path) -> None:

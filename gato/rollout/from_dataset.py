@@ -11,7 +11,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from gato.data.minari_io import Dataset
 from gato.model.gato import Gato
-from gato.rollout.prompted import Conditions, Request, roll_out
+from gato.rollout.prompted import LONGEST_EPISODE, Conditions, Request, roll_out
 from gato.rollout.suite import Reference, Results, Task, group, prompt_matrix, task_of
 from gato.skills.evaluate import evaluation_seeds
 from gato.skills.spaces import body_spec
@@ -30,7 +30,9 @@ def evaluate_dataset(model: Gato, dataset: Dataset, conditions: Conditions) -> R
     env_spec = _environment(model, dataset)
     seeds = evaluation_seeds(conditions.seed, conditions.episodes)
     known = Reference(dataset.reference.get("random"), dataset.reference.get("expert"))
-    if known.random is None or known.expert is None:
+    if conditions.steps < (env_spec.max_episode_steps or LONGEST_EPISODE):
+        known = Reference(None, None)  # scores of whole episodes
+    elif known.random is None or known.expert is None:
         log.warning("%s states no reference scores for random and expert; its return is not normalised", dataset.id)
     skills = [get_skill(skill_id) for skill_id in dataset.skills]
     prompts = [skill.prompt for skill in skills] or [dataset.prompts[0][0]]
