@@ -245,7 +245,7 @@ class Artifact:
             "changed": "  CONTENT CHANGED SINCE",
             "missing": "  MISSING",
             "remembered": "  (not kept)",
-            "untracked": "  (no provenance)",
+            "untracked": "  (no provenance: not made by gato, or not finished)",
         }
         indent = "  " * depth
         shown = [f"{indent}{self.name}: {self.place}  {self.content_hash}{words[self.status]}"]

@@ -279,6 +279,7 @@ def test_a_recipe_is_recorded_and_resumed(minari_root: Path, tmp_path: Path) -> 
         ("datasets: [{body: hopper}]", "belong together"),
         ("datasets: [{skill: hopper/hop-forward}, {skill: hopper/hop-forward}]", "recorded twice"),
         ("dataset: []", 'no list "datasets"'),
+        ("datasets: []", "with anything in it"),
         ("datasets: [", "not valid YAML"),
     ],
 )

@@ -168,8 +168,9 @@ def load_recipe(path_or_name: str | Path) -> tuple[Recording, ...]:
     """The recordings of a recipe; ValueError names every entry that is wrong."""
     path = find_recipe(path_or_name)
     content = read_yaml(path)
-    if not isinstance(content, dict) or not isinstance(content.get("datasets"), list):
-        raise ValueError(f'{path} has no list "datasets"; see datasets/demo.yaml for the form')
+    listed = content.get("datasets") if isinstance(content, dict) else None
+    if not isinstance(listed, list) or not listed:
+        raise ValueError(f'{path} has no list "datasets" with anything in it; see datasets/demo.yaml for the form')
     robots = content.get("robots") or []
     if not isinstance(robots, list):
         raise ValueError(f"{path}: robots is {robots!r}; a list of robots' YAML files is needed")
@@ -179,7 +180,7 @@ def load_recipe(path_or_name: str | Path) -> tuple[Recording, ...]:
     defaults = content.get("defaults") or {}
     problems = [f'"{key}" at the top: {near_match(str(key), TOP_KEYS)}' for key in content if key not in TOP_KEYS]
     recordings: list[Recording] = []
-    for number, entry in enumerate([defaults, *content["datasets"]]):
+    for number, entry in enumerate([defaults, *listed]):
         place = f"dataset {number}" if number else "defaults"
         if not isinstance(entry, dict):
             problems.append(f"{place} is {entry!r}; a mapping is needed")
