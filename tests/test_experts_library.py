@@ -14,8 +14,8 @@ from gato.runs import read_provenance
 ROOT = Path(__file__).parent.parent
 TINY = "steps: 64, hidden: [8], num_envs: 4, rollout_steps: 16, minibatch_size: 32, epochs: 1"
 FILE = f"""experts:
-  inverted-pendulum/balance: {{{TINY}}}
-  inverted-pendulum/balance/again: {{{TINY}, seed: 2, init_from: inverted-pendulum/balance}}
+  inverted-pendulum/balance/first: {{{TINY}}}
+  inverted-pendulum/balance: {{{TINY}, seed: 2, init_from: inverted-pendulum/balance/first}}
 """
 
 
@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> str:
 
 def test_experts_are_trained_in_turn_from_those_before(file, tmp_path):
     out = api.expert_train(file, out=str(tmp_path / "out"))
-    first, again = (out / "inverted-pendulum" / "balance", out / "inverted-pendulum" / "balance" / "again")
+    first, again = (out / "inverted-pendulum" / name for name in ("balance-first", "balance"))
     assert [Policy.load(one / "best").skill for one in (first, again)] == ["inverted-pendulum/balance"] * 2
     assert list(read_provenance(again)["inputs"]) == [str(first)]
 
@@ -44,11 +44,11 @@ def test_a_killed_library_goes_on_and_keeps_what_is_finished(file, tmp_path, mon
     monkeypatch.setattr(library, "train_expert", killed)
     with pytest.raises(KeyboardInterrupt):
         api.expert_train(file, out=str(tmp_path / "out"))
-    first = tmp_path / "out" / "inverted-pendulum" / "balance"
+    first, again = (tmp_path / "out" / "inverted-pendulum" / name for name in ("balance-first", "balance"))
     written = (first / "provenance.json").read_bytes()
     api.expert_train(file, out=str(tmp_path / "out"))
     assert (first / "provenance.json").read_bytes() == written
-    assert (first / "again" / "provenance.json").is_file()
+    assert (again / "provenance.json").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Many experts from one file: trained one after the other, each from those before it, and gone on with when killed.
 
-In: a YAML file, name -> settings of `gato expert train` (configs/experts.yaml). Out: a folder with one run a name.
+In: a YAML file, name -> settings of `gato expert train` (configs/experts/library.yaml). Out: a folder with one run a name.
 """
 
 from __future__ import annotations
@@ -67,17 +67,24 @@ def load_library(path: Path) -> tuple[Entry, ...]:
 
 
 def train_library(path: Path, out: Path) -> Path:
-    """Train every expert of the file into `out`/<name>; what is finished stays, what was begun goes on."""
+    """Train every expert of the file into `out`/<body>/<skill>; what is finished stays, what was begun goes on."""
     for entry in load_library(path):
+        place = _place(entry.name, out)
         train_expert(
             entry.skill,
             steps=entry.steps,
             seed=entry.seed,
-            out=out / entry.name,
+            out=place,
             config=_placed(entry.config, out),
-            resume=(out / entry.name).is_dir(),
+            resume=place.is_dir(),
         )
     return out
+
+
+def _place(name: str, out: Path) -> Path:
+    """`out`/<body>/<skill>, or <skill>-<variant> beside it: a run holds no other."""
+    body, *skill = name.split("/")
+    return out / body / "-".join(skill)
 
 
 def _entry(name: str, settings: Any, earlier: list[str]) -> Entry:
@@ -108,7 +115,7 @@ def _placed(config: PPOConfig, out: Path) -> PPOConfig:
     """With folders in place of the names of earlier entries."""
 
     def place(name: str) -> str:
-        return str(out / name) if (out / name).is_dir() else name
+        return str(_place(name, out)) if _place(name, out).is_dir() else name
 
     start_states = tuple(map(place, config.start_states))
     return replace(config, init_from=place(config.init_from) if config.init_from else "", start_states=start_states)

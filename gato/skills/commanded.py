@@ -26,7 +26,7 @@ def _near(reading: str, slope: float, bell: float, width: float) -> Terms:
 
 _REWARDS: dict[str, Terms] = {
     "half-cheetah": (
-        *_near("forward_speed", 2.0, 1.0, 0.5),
+        *_near("forward_speed", 2.0, 1.5, 0.25),
         # Lying on its back ends an episode of training: who runs the other way must have more to lose.
         Term("alive", 5.0),
         Term("control_cost", -0.05),
