@@ -1,6 +1,6 @@
 """Many experts from one file: trained one after the other, each from those before it, and gone on with when killed.
 
-In: a YAML file, name -> settings of `gato expert train` (configs/experts/library.yaml). Out: a folder with one run a name.
+In: a YAML file, name -> settings of `gato expert train` (configs/experts/library.yaml). Out: a folder with their runs.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ In: a skill (or a body's own Gymnasium spec). Out: `BatchStepper`, a `Stepper` t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -59,6 +59,7 @@ class BatchStepper:
         self._reach = np.linalg.norm(simulation.data.xpos[TRUNK:] - simulation.data.xpos[TRUNK], axis=1).max()
         """m from the trunk to the farthest part: how high it can be carried by its own limbs."""
         simulation.close()
+        self._num_contacts_B = self._batch.bind("ncon")
         self._contact_forces_BN6 = np.zeros((num_envs, self.model.nbody, 6))
         self._one = mujoco.MjData(self.model) if has_contacts else None
         """Where one simulation at a time is copied to, for what MuJoCo does not compute by itself."""
@@ -176,7 +177,7 @@ class BatchStepper:
         self._batch.step(ids=None if ids is None else np.sort(ids), nstep=self.body.frame_skip)
         self._elapsed_B[rows] += 1
         if self._one is not None and self._charges_contacts:
-            self._measure_contacts(self._one, range(self.num_envs) if ids is None else ids.tolist())
+            self._measure_contacts(self._one, rows)
         state = self._state(rows)
         check_finite(self.body, actions_BA, state)
         result = judge(
@@ -204,9 +205,12 @@ class BatchStepper:
         """What the bodies of these rows sense, (b, O)."""
         return self.body.observe(state)
 
-    def _measure_contacts(self, one: mujoco.MjData, rows: Iterable[int]) -> None:
-        """What Gymnasium computes after every step of an environment; the copying is a seventh of the ant's time."""
-        for row in rows:
+    def _measure_contacts(self, one: mujoco.MjData, rows: np.ndarray | slice) -> None:
+        """What Gymnasium computes after every step of an environment. Copying costs a twentieth of an ant, which
+        touches nothing in two steps of three."""
+        is_acted_on_B = (self._num_contacts_B > 0) | (self._carried_B > 0)
+        self._contact_forces_BN6[rows] = 0
+        for row in np.arange(self.num_envs)[rows][is_acted_on_B[rows]].tolist():
             self._batch.get_data(row, one)
             mujoco.mj_rnePostConstraint(self.model, one)
             self._contact_forces_BN6[row] = one.cfrc_ext

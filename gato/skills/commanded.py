@@ -40,8 +40,8 @@ _REWARDS: dict[str, Terms] = {
         Term("action_change", -0.01),
     ),
     "walker2d": (
-        *_near("forward_speed", 1.5, 1.0, 0.3),
-        Term("alive", 3.0),
+        *_near("forward_speed", 3.0, 1.0, 0.3),
+        Term("alive", 1.0),
         Term("control_cost", -0.01),
         Term("action_change", -0.01),
         Term("pitch_cost", -0.5),
