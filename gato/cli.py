@@ -71,8 +71,13 @@ _is_interrupted = threading.Event()
 
 
 def interrupt(number: int, frame: types.FrameType | None) -> None:
-    """What Ctrl-C does: modules in C that are being imported turn its exception into one of theirs."""
+    """What Ctrl-C does. Modules in C that are being imported would make their own error of it, or abort."""
     _is_interrupted.set()
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(2, b"gato: interrupted: finished work is kept\n")
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
     raise KeyboardInterrupt
 
 

@@ -289,7 +289,7 @@ def _loop(run: _Run, writers: list[Writer]) -> None:
             row["seconds"] = run.seconds_before
             for writer in writers:
                 writer.write(run.steps_done, row)
-            if is_last or now - saved > CHECKPOINT_SECONDS:
+            if is_last or run.iteration == 1 or now - saved > CHECKPOINT_SECONDS:
                 run.save()
                 saved = time.monotonic()
             shown = {key: row[key] for key in ("return", "evaluation") if key in row}
