@@ -17,7 +17,7 @@ from gato.experts.settings import settings_of
 from gato.experts.shipped import has_shipped_expert
 from gato.experts.train import train_expert
 from gato.skills.robots.description import read_mapping
-from gato.skills.robots.known import add_file
+from gato.skills.robots.known import add_listed
 from gato.skills.table import get_skill
 from gato.specs import near_match
 
@@ -49,12 +49,11 @@ def is_library(file: str) -> bool:
 def load_library(path: Path) -> tuple[Entry, ...]:
     """The experts of a file; ValueError names every entry that is wrong."""
     content = read_mapping(path)
-    experts, robots = content["experts"], content.get("robots") or []
+    experts = content["experts"]
     problems = [f'"{key}" at the top: {near_match(key, TOP_KEYS)}' for key in content if key not in TOP_KEYS]
-    if not isinstance(experts, dict) or not experts or not isinstance(robots, list):
+    if not isinstance(experts, dict) or not experts:
         raise ValueError(f"{path}: experts is {experts!r}; names with their settings are needed")
-    for robot in robots:
-        add_file(path.parent / str(robot))
+    add_listed(path, content)
     entries: list[Entry] = []
     for name, settings in experts.items():
         try:

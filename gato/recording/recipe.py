@@ -15,7 +15,7 @@ from typing import Any
 from gato.experts.sb3_agent import PREFIX
 from gato.skills.bodies import get_body
 from gato.skills.robots.description import read_yaml
-from gato.skills.robots.known import add_file
+from gato.skills.robots.known import add_listed
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import near_match
@@ -171,11 +171,7 @@ def load_recipe(path_or_name: str | Path) -> tuple[Recording, ...]:
     listed = content.get("datasets") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not listed:
         raise ValueError(f'{path} has no list "datasets" with anything in it; see datasets/demo.yaml for the form')
-    robots = content.get("robots") or []
-    if not isinstance(robots, list):
-        raise ValueError(f"{path}: robots is {robots!r}; a list of robots' YAML files is needed")
-    for robot in robots:
-        add_file(path.parent / str(robot))
+    add_listed(path, content)
     allowed = {item.name for item in fields(Recording)} - {"env", "switch"} | {"skill", "env", "body", "switch"}
     defaults = content.get("defaults") or {}
     problems = [f'"{key}" at the top: {near_match(str(key), TOP_KEYS)}' for key in content if key not in TOP_KEYS]

@@ -59,7 +59,7 @@ class BatchStepper:
         self._reach = np.linalg.norm(simulation.data.xpos[TRUNK:] - simulation.data.xpos[TRUNK], axis=1).max()
         """m from the trunk to the farthest part: how high it can be carried by its own limbs."""
         simulation.close()
-        self._num_contacts_B = self._batch.bind("ncon")
+        self._num_contacts_B = self._batch.bind("ncon") if has_contacts else np.zeros(num_envs, np.int32)
         self._contact_forces_BN6 = np.zeros((num_envs, self.model.nbody, 6))
         self._one = mujoco.MjData(self.model) if has_contacts else None
         """Where one simulation at a time is copied to, for what MuJoCo does not compute by itself."""

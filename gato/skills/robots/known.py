@@ -119,6 +119,15 @@ def is_robot(file: str) -> bool:
     return file.endswith((".yaml", ".yml")) and not {"datasets", "experts"} & read_mapping(Path(file)).keys()
 
 
+def add_listed(path: Path, content: Mapping[str, Any]) -> None:
+    """The robots that the file at `path` lists; ValueError where its `robots` is no list."""
+    robots = content.get("robots") or []
+    if not isinstance(robots, list):
+        raise ValueError(f"{path}: robots is {robots!r}; a list of robots' YAML files is needed")
+    for robot in robots:
+        add_file(path.parent / str(robot))
+
+
 def add_file(path: Path) -> Robot:
     """The robot of a file, known from now on."""
     robot = load_robot(path)
