@@ -10,7 +10,7 @@ from gato.experts.collect import Collector, Moments, Rollout
 from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig
-from gato.skills.bodies.mirror import mirror
+from gato.skills.bodies.symmetry import symmetry
 from gato.specs import BodySpec, Element
 
 T, B, O, A = 5, 3, 4, 2
@@ -102,7 +102,7 @@ def test_update_raises_the_probability_of_good_actions():
 def test_a_symmetric_learner_acts_in_a_mirrored_place_as_its_mirror_image_does():
     """It only ever saw the left, where 0.5 is good; on the right, where it never was, it does -0.5."""
     spec = BodySpec("x", tuple(map(Element, "abcd")), (Element("e", -1, 1), Element("f", -1, 1)))
-    both = mirror(spec, flipped="a b c d e f")
+    both = symmetry(spec, flipped="a b c d e f")
     left_O = np.full(O, 1.0, np.float32)
     config = PPOConfig(hidden=(16,), minibatch_size=256, epochs=10, learning_rate=1e-2)
     acts = {}
@@ -118,7 +118,7 @@ def test_a_policy_that_is_not_its_own_mirror_image_has_not_moved_before_it_learn
     the learning rate followed it down to 1e-80 and the humanoid learned nothing more."""
     spec = BodySpec("x", tuple(map(Element, "abcd")), (Element("e", -1, 1), Element("f", -1, 1)))
     config = PPOConfig(hidden=(8,), epochs=1, initial_std=0.1)
-    learner = Learner(config, num_observations=O, num_actions=A, seed=0, mirror=mirror(spec, flipped="a b c d e f"))
+    learner = Learner(config, num_observations=O, num_actions=A, seed=0, mirror=symmetry(spec, flipped="a b c d e f"))
     learner.actor.layers[-1][1].fill_(0.5)
     data = rollout()
     observations_NO, std_A = data.observations_TBO[:-1].reshape(-1, O), np.exp(learner.weights()[1])

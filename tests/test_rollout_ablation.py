@@ -11,7 +11,7 @@ from gato.model.gato import Gato
 from gato.rollout import switching as switching_module
 from gato.rollout.ablation import ARMS, _arm, _Case, _cases, ablate
 from gato.rollout.prompted import Conditions, Request, Rollout
-from gato.rollout.switching import _Trial, _trial, switching
+from gato.rollout.switching import Trial, judge, switching
 from gato.skills.bodies import BODIES
 from gato.skills.evaluate import Outcome
 from gato.skills.table import get_skill, skills_of
@@ -25,11 +25,11 @@ def model() -> Gato:
     return make_model(ModelConfig(size="nano"), BODIES["half-cheetah"].spec, BODIES["inverted-pendulum"].spec)
 
 
-def rollout(speed_T: np.ndarray, *, step: int = 0, fell: bool = False, pitch_T: np.ndarray | None = None) -> Rollout:
+def rollout(speed_T: np.ndarray, *, fell: bool = False, pitch_T: np.ndarray | None = None) -> Rollout:
     pitch_T = np.zeros_like(speed_T) if pitch_T is None else pitch_T
     readings = {"forward_speed": speed_T, "pitch": pitch_T, "height": np.ones_like(speed_T)}
     outcome = Outcome(0, float(speed_T.sum()), len(speed_T), fell, readings)
-    return Rollout(Request("", FORWARD.id, 0, switch=(step, "run backward")), outcome, np.zeros((len(speed_T), 6)))
+    return Rollout(Request("", FORWARD.id, 0), outcome, np.zeros((len(speed_T), 6)))
 
 
 def test_each_arm_says_something_else_about_the_same_starts() -> None:
@@ -64,20 +64,20 @@ def test_every_arm_has_every_body_with_a_choice(model: Gato) -> None:
 def test_a_switch_counts_from_when_the_moving_average_meets_the_rule() -> None:
     """Half a second is 10 steps: 8 steps of +5 and -3 from step 20; after n new steps the mean passes -2.5 at n=10."""
     speed_T = np.concatenate([np.full(20, 5.0), np.full(80, -3.0)])
-    assert _trial(BACKWARD, rollout(speed_T, step=20), DT) == _Trial(False, 10 * DT)
+    assert judge(BACKWARD, rollout(speed_T).outcome, 20, DT) == Trial(False, 10 * DT)
 
 
 def test_a_body_that_gets_there_too_late_or_never_has_not_obeyed() -> None:
     late_T = np.concatenate([np.full(20, 5.0), np.zeros(60), np.full(40, -3.0)])
-    assert _trial(BACKWARD, rollout(late_T, step=20), DT) == _Trial(False, None)
+    assert judge(BACKWARD, rollout(late_T).outcome, 20, DT) == Trial(False, None)
 
 
 def test_a_fall_within_three_seconds_is_no_obedience_and_a_later_one_does_not_count() -> None:
     speed_T = np.full(60, -3.0)
-    assert _trial(BACKWARD, rollout(speed_T, step=20, fell=True), DT) == _Trial(True, None)
-    assert _trial(BACKWARD, rollout(np.full(90, -3.0), step=20, fell=True), DT) == _Trial(False, DT)
+    assert judge(BACKWARD, rollout(speed_T, fell=True).outcome, 20, DT) == Trial(True, None)
+    assert judge(BACKWARD, rollout(np.full(90, -3.0), fell=True).outcome, 20, DT) == Trial(False, DT)
     upside_down_T = np.where(np.arange(100) > 40, 2.0, 0.0)
-    assert _trial(BACKWARD, rollout(np.full(100, -3.0), step=20, pitch_T=upside_down_T), DT) == _Trial(True, None)
+    assert judge(BACKWARD, rollout(np.full(100, -3.0), pitch_T=upside_down_T).outcome, 20, DT) == Trial(True, None)
 
 
 def test_switching_is_repeatable_and_needs_two_skills(model: Gato, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from gato.experts.commanded import Teacher, as_actor, axes, listening, obeying, 
 from gato.experts.curriculum import CommandedStepper
 from gato.experts.policy import Policy
 from gato.experts.shipped import shipped_policy
+from gato.experts.views import Views
+from gato.skills.bodies import get_body
 from gato.skills.commands import Commands, checked_command, draw
 from gato.skills.environment import make_env, skill_env_spec
 from gato.skills.skill import TOLD
@@ -122,22 +124,27 @@ def test_a_teacher_reads_commands_that_nobody_else_sees():
     training, plain = CommandedStepper(ANT, 3), make_stepper(ANT.id, 3)
     ids = np.arange(3)
     told_BO, plain_BO = training.reset(ids, [0, 1, 2]), plain.reset(ids, [0, 1, 2])
-    assert np.array_equal(told_BO, np.concatenate([plain_BO, plain.command()], 1))
+    views = Views(ANT, plain.spec)
+    assert np.array_equal(told_BO, np.concatenate(views.show(plain_BO, plain.command()), 1))
     actor = as_actor(teacher)
     assert isinstance(actor, Teacher)
     actor.watch(plain)
-    assert np.array_equal(actor(plain_BO), teacher(told_BO))
+    actions_BA = actor(plain_BO)
+    assert np.array_equal(actions_BA, views.undo(teacher(told_BO), plain.command()))
     blind_BO = CommandedStepper(ANT, 3, is_blind=True).reset(ids, [0, 1, 2])
-    assert (blind_BO[:, -3:] == 0).all() and np.array_equal(blind_BO[:, :-3], plain_BO)
+    assert (blind_BO[:, -3:] == 0).all() and np.array_equal(blind_BO[:, :-3], told_BO[:, :-3])
+    # What it does in training is what it does as an actor.
+    moved_BO, there_BO = training.step(teacher(told_BO)).observations_BO, plain.step(actions_BA).observations_BO
+    assert np.array_equal(moved_BO, np.concatenate(views.show(there_BO, plain.command()), 1))
 
 
 def test_a_teacher_told_once_acts_as_one_told_every_time():
-    teacher, skill = toy_teacher(ANT), get_skill("ant/walk-left")
-    stepper = make_stepper(skill.id, 4)
+    theirs, skill = get_skill("walker2d/command"), get_skill("walker2d/walk-forward")
+    teacher, stepper = toy_teacher(theirs), make_stepper(skill.id, 4)
     observations_BO = stepper.reset(np.arange(4), range(4))
     actor = as_actor(teacher)
     actor.watch(stepper)
-    np.testing.assert_allclose(obeying(teacher, skill, ANT)(observations_BO), actor(observations_BO), atol=1e-5)
+    np.testing.assert_allclose(obeying(teacher, skill, theirs)(observations_BO), actor(observations_BO), atol=1e-5)
 
 
 def test_a_plain_policy_becomes_a_teacher_that_does_not_care_yet():
@@ -149,13 +156,16 @@ def test_a_plain_policy_becomes_a_teacher_that_does_not_care_yet():
     np.testing.assert_array_equal(teacher(np.concatenate([sensed_BO, told_B1], 1)), plain(sensed_BO))
 
 
-def test_in_the_mirror_left_is_right():
-    stepper = CommandedStepper(ANT, 1)
-    mirror = teacher_mirror(stepper.body.mirror, ANT)
+def test_in_the_mirror_a_walker_is_told_the_same():
+    skill = get_skill("walker2d/command")
+    stepper = CommandedStepper(skill, 1)
+    mirror = teacher_mirror(stepper.body.mirror, skill)
     seen_BO = stepper.reset(np.arange(1), [0])
     image_BO = mirror.observation(seen_BO)
-    assert image_BO[0, -3:].tolist() == (seen_BO[0, -3:] * [1, -1, -1]).tolist()
+    assert image_BO[0, -1] == seen_BO[0, -1] and not np.array_equal(image_BO, seen_BO)
     assert np.array_equal(mirror.observation(image_BO), seen_BO)
+    with pytest.raises(ValueError, match="ant/command is symmetric by itself .*leave out symmetric"):
+        teacher_mirror(get_body("ant").mirror, ANT)
 
 
 @pytest.mark.parametrize("skill", COMMANDED, ids=lambda skill: skill.id)
@@ -185,3 +195,35 @@ def test_commands_are_called_what_people_would_say():
     assert words("ant/command", 0, -0.6, 0) == "walk right moderately"
     assert words("humanoid/command", 0, 0, -0.9) == "turn right briskly"
     assert words("hopper/command", 1.5, np.nan, np.nan) == "hop forward moderately"
+
+
+@pytest.mark.parametrize("body", ["ant", "humanoid", "swimmer", "half-cheetah"])
+def test_a_teacher_is_shown_every_command_from_its_simplest_side(body):
+    skill = get_skill(f"{body}/command")
+    views, rng = Views(skill, get_body(body).spec), np.random.default_rng(0)
+    command_BC = np.nan_to_num(draw(skill, rng, 200))
+    observations_BO = rng.standard_normal((200, len(get_body(body).spec.observation)))
+    seen_BO, told_BC = views.show(observations_BO, command_BC)
+    assert seen_BO.shape == observations_BO.shape
+    np.testing.assert_allclose(np.abs(told_BC).sum(1), np.abs(command_BC).sum(1))
+    if body != "half-cheetah":
+        assert (told_BC[:, 2] >= 0).all()
+    if body == "ant":
+        assert (np.abs(told_BC[:, 1]) <= told_BC[:, 0] + 1e-9).all()
+    # Shown again, nothing is left to be simplified, and what is done is done.
+    again_BO, again_BC = views.show(seen_BO, told_BC)
+    np.testing.assert_array_equal(again_BC, told_BC)
+    np.testing.assert_allclose(again_BO, seen_BO, atol=1e-12)
+    actions_BA = rng.standard_normal((200, len(get_body(body).spec.action))).astype(np.float32)
+    np.testing.assert_array_equal(views.undo(actions_BA, told_BC), actions_BA)
+
+
+def test_an_ant_told_to_go_left_goes_ahead_as_another_would_call_it():
+    """One that raises its front left leg raises, told to go left, its back left one."""
+    views = Views(get_skill("ant/command"), get_body("ant").spec)
+    names = [element.name for element in get_body("ant").spec.action]
+    lifts_A = np.array([name == "hip_1" for name in names], np.float32)[None]
+    done_A = views.undo(lifts_A, np.array([[0.0, 0.8, 0.0]]))[0]
+    assert {name: value for name, value in zip(names, done_A.tolist(), strict=True) if value} == {"hip_2": 1.0}
+    mirrored_A = views.undo(lifts_A, np.array([[0.8, 0.0, -0.5]]))[0]
+    assert {name: value for name, value in zip(names, mirrored_A.tolist(), strict=True) if value} == {"hip_4": -1.0}

@@ -16,7 +16,7 @@ import numpy as np
 from gato.experts.curriculum import MAX_SEED, StartStates
 from gato.experts.policy import Policy
 from gato.skills.batch_stepper import BatchStepper
-from gato.skills.bodies.mirror import Mirror
+from gato.skills.bodies.symmetry import Symmetry
 from gato.skills.table import Condition
 from gato.specs import _Arrays
 
@@ -89,7 +89,7 @@ class Collector:
         start_share: float = 0.0,
         failure_cost: float = 0.0,
         reward_limit: float = math.inf,
-        mirror: Mirror | None = None,
+        mirror: Symmetry | None = None,
     ) -> None:
         self.stepper, self.discount, self.reward_limit, self.mirror = stepper, discount, reward_limit, mirror
         self.starts, self.failure_cost = starts, failure_cost

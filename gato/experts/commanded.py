@@ -11,7 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from gato.experts.policy import Policy
-from gato.skills.bodies.mirror import Mirror, Reflection
+from gato.experts.views import Views
+from gato.skills.bodies import get_body
+from gato.skills.bodies.symmetry import SignedPermutation, Symmetry
 from gato.skills.commands import checked_command, ranges
 from gato.skills.evaluate import Actor
 from gato.skills.skill import TOLD, Skill
@@ -35,21 +37,24 @@ def teacher_spec(spec: BodySpec, skill: Skill) -> BodySpec:
     return replace(spec, observation=spec.observation + told)
 
 
-def teacher_mirror(mirror: Mirror, skill: Skill) -> Mirror:
-    """The mirror image of what a teacher reads and does."""
+def teacher_mirror(mirror: Symmetry, skill: Skill) -> Symmetry:
+    """The mirror image of what a teacher reads and does, where what it can be told is the same in the mirror.
+
+    ValueError where left becomes right: such a teacher is shown one of the two only (`Views`).
+    """
     names, num_sensed = [COMMANDS[index] for index in axes(skill)], len(mirror.observation.order_N)
-    order_N = np.arange(num_sensed, num_sensed + len(names))
-    sign_N = np.where(np.isin(names, LEFT_AND_RIGHT), -1.0, 1.0).astype(np.float32)
-    seen = mirror.observation
-    observation = Reflection(np.concatenate([seen.order_N, order_N]), np.concatenate([seen.sign_N, sign_N]))
-    return Mirror(observation, mirror.action)
+    if turning := [name for name in names if name in LEFT_AND_RIGHT]:
+        raise ValueError(f"{skill.id} is symmetric by itself ({', '.join(turning)}); leave out symmetric")
+    order_N = np.concatenate([mirror.observation.order_N, np.arange(num_sensed, num_sensed + len(names))])
+    sign_N = np.concatenate([mirror.observation.sign_N, np.ones(len(names), np.float32)])
+    return Symmetry(SignedPermutation(order_N, sign_N), mirror.action)
 
 
 class Teacher:
     """A goal-conditioned policy as an actor of plain observations: it looks up what its stepper asks for."""
 
     def __init__(self, policy: Policy, skill: Skill) -> None:
-        self.policy, self.axes = policy, axes(skill)
+        self.policy, self.axes, self.views = policy, axes(skill), Views(skill, get_body(skill.body).spec)
         self.stepper: Stepper | None = None
 
     def watch(self, stepper: Stepper) -> None:
@@ -60,8 +65,9 @@ class Teacher:
         """Actions (B, A)."""
         assert self.stepper is not None
         # Rows that somebody else acts in may ask for nothing.
-        told_BC = np.nan_to_num(self.stepper.command()[:, self.axes])
-        return self.policy(np.concatenate([observations_BO, told_BC], 1))
+        command_BC = np.nan_to_num(self.stepper.command())
+        seen_BO, told_BC = self.views.show(observations_BO, command_BC)
+        return self.views.undo(self.policy(np.concatenate([seen_BO, told_BC[:, self.axes]], 1)), command_BC)
 
 
 def as_actor(policy: Policy) -> Actor:

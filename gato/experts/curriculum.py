@@ -13,12 +13,14 @@ import numpy as np
 
 from gato.experts.commanded import axes, teacher_spec
 from gato.experts.policy import Policy
+from gato.experts.views import Views
 from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies.body import State
 from gato.skills.randomise import read_ranges
 from gato.skills.skill import Skill
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import get_skill
+from gato.skills.transition import Transition
 from gato.specs import _Arrays
 
 MAX_SEED = 2**31 - 1
@@ -87,12 +89,18 @@ class CommandedStepper(BatchStepper):
 
     def __init__(self, skill: Skill, num_envs: int, *, is_blind: bool = False, randomise: Sequence[str] = ()) -> None:
         super().__init__(skill.id, num_envs, env_spec=find_env_spec(skill.id, randomise))
-        self.axes, self.is_blind = axes(skill), is_blind
+        self.axes, self.is_blind, self.views = axes(skill), is_blind, Views(skill, self.body.spec)
         self.spec = teacher_spec(self.body.spec, skill)
 
+    def step(self, actions_BA: np.ndarray, ids: np.ndarray | None = None) -> Transition:
+        """As who was shown the observations calls the actions."""
+        rows = slice(None) if ids is None else ids
+        return super().step(self.views.undo(actions_BA, self.command()[rows]), ids)
+
     def _observe(self, state: State, rows: np.ndarray | slice) -> np.ndarray:
-        told_BC = self.command()[rows][:, self.axes]
-        return np.concatenate([super()._observe(state, rows), 0 * told_BC if self.is_blind else told_BC], 1)
+        seen_BO, told_BC = self.views.show(super()._observe(state, rows), self.command()[rows])
+        told_BC = told_BC[:, self.axes]
+        return np.concatenate([seen_BO, 0 * told_BC if self.is_blind else told_BC], 1)
 
 
 def training_stepper(

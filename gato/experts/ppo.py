@@ -19,7 +19,7 @@ from gato.experts.collect import LOG_ROOT_TWO_PI, Rollout
 from gato.experts.curriculum import Curriculum
 from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
-from gato.skills.bodies.mirror import Mirror
+from gato.skills.bodies.symmetry import Symmetry
 
 GAE_LAMBDA = 0.95
 CLIP_RANGE = 0.2
@@ -107,7 +107,7 @@ class Learner:
     """Actor, critic, optimiser and the random order of minibatches."""
 
     def __init__(
-        self, config: PPOConfig, *, num_observations: int, num_actions: int, seed: int, mirror: Mirror | None = None
+        self, config: PPOConfig, *, num_observations: int, num_actions: int, seed: int, mirror: Symmetry | None = None
     ) -> None:
         self.config, self.mirror = config, mirror
         generator = torch.Generator().manual_seed(seed)

@@ -38,7 +38,7 @@ from gato.experts.shipped import find_expert, refuse_other_body
 from gato.progress import Progress
 from gato.runs import HISTORY, PROVENANCE, open_run, read_json, write_atomic, write_json, write_provenance
 from gato.skills.bodies import BODIES, get_body
-from gato.skills.bodies.mirror import Mirror
+from gato.skills.bodies.symmetry import Symmetry
 from gato.skills.evaluate import evaluate, evaluation_seeds, run_episodes
 from gato.skills.table import get_skill
 
@@ -163,7 +163,7 @@ class _Run:
             self._begin_from(config.init_from)
         self.pending: Rollout | None = None
 
-    def _mirror(self) -> Mirror:
+    def _mirror(self) -> Symmetry:
         skill = get_skill(self.skill_id)
         mirror = get_body(skill.body).mirror
         if mirror is None:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from gato.model.gato import Gato
-from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
+from gato.rollout.prompted import Conditions, Request, roll_out
 from gato.skills.bodies import get_body
-from gato.skills.evaluate import evaluation_seeds
+from gato.skills.evaluate import Outcome, evaluation_seeds
 from gato.skills.table import Skill
 
 REACTION = 3.0
@@ -67,7 +67,10 @@ def switching(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> S
         is_shown=conditions.is_shown,
     )
     rollouts = roll_out(model, body.name, requests, long_enough).rollouts
-    trials = [_trial(after, rollout, body.dt) for (_, after), rollout in zip(chosen, rollouts, strict=True)]
+    trials = [
+        judge(after, rollout.outcome, int(step), body.dt)
+        for (_, after), step, rollout in zip(chosen, times, rollouts, strict=True)
+    ]
     seconds = [trial.seconds for trial in trials if trial.seconds is not None]
     return Switching(
         rate=len(seconds) / len(trials),
@@ -78,27 +81,28 @@ def switching(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> S
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
+    """One change of skill."""
+
     fell: bool
     seconds: float | None
-    """Until the new prompt was obeyed; None if it was not."""
+    """Until the new skill was done; None if it was not."""
 
 
-def _trial(skill: Skill, rollout: Rollout, dt: float) -> _Trial:
-    assert rollout.request.switch is not None
-    first = rollout.request.switch[0]
+def judge(skill: Skill, outcome: Outcome, first: int, dt: float) -> Trial:
+    """What came of asking for `skill` from control step `first` (of `dt` seconds) of an episode."""
     last = first + round(REACTION / dt)
-    readings = {name: values[:last] for name, values in rollout.outcome.readings.items()}
+    readings = {name: values[:last] for name, values in outcome.readings.items()}
     extremes = [condition for condition in skill.rule if condition.statistic in ("min", "max")]
     means = [condition for condition in skill.rule if condition not in extremes]
-    fell = rollout.outcome.terminated and rollout.outcome.length <= last
+    fell = outcome.terminated and outcome.length <= last
     after = {name: values[first:] for name, values in readings.items()}
     fell |= not all(condition.holds(after) for condition in extremes if not fell)
     if fell:
-        return _Trial(True, None)
+        return Trial(True, None)
     width = round(AVERAGE / dt)
     for end in range(first + 1, last + 1):
         window = {name: values[max(end - width, 0) : end] for name, values in readings.items()}
         if all(condition.holds(window) for condition in means):
-            return _Trial(False, (end - first) * dt)
-    return _Trial(False, None)
+            return Trial(False, (end - first) * dt)
+    return Trial(False, None)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gato.skills.bodies.mirror import Mirror
+from gato.skills.bodies.symmetry import Symmetry
 from gato.specs import BodySpec, Element
 
 Start = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -74,8 +74,12 @@ class Body:
     derived: tuple[str, ...] = ()
     """Fields of MuJoCo's data, beside qpos and qvel, that these functions or the body's rewards read."""
     gym_kwargs: Mapping[str, Any] | None = None
-    mirror: Mirror | None = None
+    mirror: Symmetry | None = None
     """None: not built alike on both sides."""
+    quarter_turn: Symmetry | None = None
+    """As a body that looks to the left would call it, `from_heading`; None: it is not built alike on four sides."""
+    from_heading: Callable[[np.ndarray], np.ndarray] | None = None
+    """(B, O) -> (B, O): what is sensed, seen from the body's own heading; None: it always looks the same way."""
     description: Mapping[str, Any] | None = None
     """Of a robot of one's own, in JSON: what `gato.skills.robots` makes it from."""
 

@@ -20,7 +20,8 @@ from gato.skills.bodies.body import (
     sensing,
     speed,
 )
-from gato.skills.bodies.mirror import mirror
+from gato.skills.bodies.heading import free_view
+from gato.skills.bodies.symmetry import symmetry
 
 TORSO = 1
 """MuJoCo's number of that part."""
@@ -128,11 +129,18 @@ ANT = Body(
     is_healthy=_ant_is_healthy,
     derived=("xpos", CONTACT_FORCES),
     gym_kwargs={f"include_{CONTACT_FORCES}_in_observation": False},
-    mirror=mirror(
+    mirror=symmetry(
         _ANT,
-        pairs="hip_1 hip_4, ankle_1 ankle_4, hip_2 hip_3, ankle_2 ankle_3",
+        places="hip_1 hip_4, ankle_1 ankle_4, hip_2 hip_3, ankle_2 ankle_3",
         flipped=f"{_ROOT_FLIPPED} hip_1 hip_2 hip_3 hip_4",
     ),
+    quarter_turn=symmetry(
+        _ANT,
+        places="root_x root_y, root_wx root_wy, root_qx root_qy, "
+        "hip_1 hip_2 hip_3 hip_4, ankle_1 ankle_2 ankle_3 ankle_4",
+        flipped="vel/root_y vel/root_wy root_qy ankle_1 ankle_3",
+    ),
+    from_heading=free_view(_ANT),
 )
 
 HUMANOID = Body(
@@ -147,7 +155,8 @@ HUMANOID = Body(
     is_healthy=_humanoid_is_healthy,
     derived=("xipos", CONTACT_FORCES),
     gym_kwargs=_WITHOUT_BULK,
-    mirror=mirror(_HUMANOID, pairs=_HUMANOID_PAIRS, flipped=_HUMANOID_FLIPPED),
+    mirror=symmetry(_HUMANOID, places=_HUMANOID_PAIRS, flipped=_HUMANOID_FLIPPED),
+    from_heading=free_view(_HUMANOID),
 )
 
 HUMANOID_STANDUP = Body(
@@ -160,5 +169,5 @@ HUMANOID_STANDUP = Body(
     readings={"height": _HEIGHT},
     derived=(CONTACT_FORCES,),
     gym_kwargs=_WITHOUT_BULK,
-    mirror=mirror(_STANDUP, pairs=_HUMANOID_PAIRS, flipped=_HUMANOID_FLIPPED),
+    mirror=symmetry(_STANDUP, places=_HUMANOID_PAIRS, flipped=_HUMANOID_FLIPPED),
 )

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from gato.skills.bodies.body import Body, Reading, State, coordinate, coordinates, jointed, noisy_start, rate, speed
-from gato.skills.bodies.mirror import mirror
+from gato.skills.bodies.heading import planar_view
+from gato.skills.bodies.symmetry import symmetry
 
 
 def _readings(height_offset: float = 0.0) -> Mapping[str, Reading]:
@@ -79,10 +80,9 @@ WALKER2D = Body(
     start=noisy_start(5e-3),
     readings=_readings(),
     is_healthy=_walker_is_healthy,
-    mirror=mirror(
+    mirror=symmetry(
         _WALKER,
-        pairs="thigh_joint thigh_left_joint, leg_joint leg_left_joint, foot_joint foot_left_joint",
-        flipped="",
+        places="thigh_joint thigh_left_joint, leg_joint leg_left_joint, foot_joint foot_left_joint",
     ),
 )
 
@@ -99,5 +99,6 @@ SWIMMER = Body(
         "forward_speed": Reading("m/s", _swimming_speed),
         "yaw_rate": rate("rad/s", 2),
     },
-    mirror=mirror(_SWIMMER, flipped="slider2 free_body_rot motor1_rot motor2_rot"),
+    mirror=symmetry(_SWIMMER, flipped="slider2 free_body_rot motor1_rot motor2_rot"),
+    from_heading=planar_view(_SWIMMER, "free_body_rot", "vel/slider1 vel/slider2"),
 )
