@@ -77,11 +77,12 @@ def as_actor(policy: Policy) -> Actor:
 
 
 def obeying(teacher: Policy, skill: Skill, theirs: Skill) -> Policy:
-    """A teacher of `theirs` that was told the command of `skill` once and for all: it reads only what the body senses.
+    """A teacher of `theirs` that was told the command of `skill` once and for all, or to stand where that has none: it
+    reads only what the body senses. A body that turns acts as the teacher does while it looks along the track.
 
-    ValueError where the skill asks for nothing, or for more than the teacher was taught.
+    ValueError where the skill asks for more than the teacher was taught.
     """
-    asked = {COMMANDS[index]: skill.command.get(COMMANDS[index], (np.nan,))[0] for index in axes(theirs)}
+    asked = {COMMANDS[index]: skill.command.get(COMMANDS[index], (0.0,))[0] for index in axes(theirs)}
     told_C = checked_command(theirs, asked)[axes(theirs)]
     num_sensed = len(teacher.mean_O) - len(told_C)
     weight, bias = teacher.layers[0]

@@ -19,9 +19,9 @@ DRIFT, STILL_SPEED = 0.3, 0.1
 mean square)."""
 
 
-def _near(reading: str, slope: float, bell: float, width: float) -> Terms:
-    """Paid for going where it is asked to go, as far as that, and by a bell for being exact, also at 0."""
-    return Term(f"{reading}_progress", slope), Term(f"{reading}_error", bell, width=width)
+def _near(reading: str, slope: float, bell: float, width: float, least: float = -np.inf) -> Terms:
+    """Paid for going where it is asked to go, less for what is beyond, and by a bell for being exact, also at 0."""
+    return Term(f"{reading}_progress", slope, least=least), Term(f"{reading}_error", bell, width=width)
 
 
 _REWARDS: dict[str, Terms] = {
@@ -40,16 +40,17 @@ _REWARDS: dict[str, Terms] = {
         Term("action_change", -0.01),
     ),
     "walker2d": (
-        *_near("forward_speed", 3.0, 1.0, 0.3),
-        Term("alive", 1.0),
+        # Never below 0 in all: who runs and is asked to go back must not be paid for falling.
+        *_near("forward_speed", 2.0, 1.0, 0.3, least=-1.5),
+        Term("alive", 3.0),
         Term("control_cost", -0.01),
         Term("action_change", -0.01),
         Term("pitch_cost", -0.5),
     ),
     "ant": (
-        *_near("forward_speed", 3.0, 0.5, 0.4),
-        *_near("lateral_speed", 3.0, 0.5, 0.4),
-        *_near("yaw_rate", 2.0, 0.5, 0.5),
+        *_near("forward_speed", 3.0, 1.0, 0.3),
+        *_near("lateral_speed", 3.0, 1.0, 0.3),
+        *_near("yaw_rate", 3.0, 1.0, 0.3),
         Term("alive", 1.0),
         Term("control_cost", -0.05),
         Term("action_change", -0.01),

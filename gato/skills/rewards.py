@@ -82,8 +82,8 @@ def _progress(name: str) -> Callable[[StepResult], np.ndarray]:
     index = COMMANDS.index(name)
 
     def progress(step: StepResult) -> np.ndarray:
-        asked_B = step.command_BC[:, index]
-        return np.minimum(step.readings[name] * np.sign(asked_B), np.abs(asked_B))
+        asked_B, done_B = step.command_BC[:, index], step.readings[name] * np.sign(step.command_BC[:, index])
+        return np.minimum(done_B, 2 * np.abs(asked_B) - done_B)
 
     return progress
 
