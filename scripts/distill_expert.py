@@ -19,16 +19,13 @@ import torch
 
 from gato.experts.collect import Moments
 from gato.experts.curriculum import MAX_SEED, gather_starts, training_stepper
-from gato.experts.network import TanhNetwork, num_weights
+from gato.experts.imitate import ENVIRONMENTS, NOISE, ROUNDS, STD, STEPS, Imitator
 from gato.experts.policy import Policy
 from gato.experts.shipped import find_expert
 from gato.runs import as_input, open_run, write_provenance
 
-ENVIRONMENTS, STEPS, ROUNDS, EPOCHS = 256, 400, 10, 4
-"""Episodes side by side, steps a round, rounds, and passes over all data after each."""
-STARTED, NOISE, STD = 0.7, 0.1, 0.15
-"""Share of episodes begun as FROM left the body; noise on the network's actions; what PPO will explore with."""
-RATE, BATCH = 2e-3, 1024
+STARTED = 0.7
+"""Share of episodes begun as FROM left the body."""
 
 
 class Relay:
@@ -61,10 +58,7 @@ def distill(start: Policy, relay: Relay, seed: int = 0) -> Policy:
         return observations_BO
 
     widths = [len(relay.then.mean_O), *(len(bias) for _, bias in relay.then.layers)]
-    flat = torch.nn.Parameter(torch.zeros(num_weights(widths)))
-    flat.grad = torch.zeros_like(flat)
-    network = TanhNetwork(widths, flat.detach(), flat.grad)
-    network.initialise(last_gain=1.0, generator=torch.Generator().manual_seed(seed))
+    learner = Imitator(widths, rng)
     policy, read, told = relay.then, [], []
     observations_BO = begin(ids)
     for turn in range(ROUNDS):
@@ -82,35 +76,10 @@ def distill(start: Policy, relay: Relay, seed: int = 0) -> Policy:
             moments = Moments.zeros(widths[0])
             moments.update(np.concatenate(read))
             policy = replace(policy, mean_O=moments.mean, std_O=np.sqrt(moments.variance + 1e-8))
-        observations_NO, actions_NA = policy.normalise(np.concatenate(read)), np.concatenate(told)
-        error = imitate(network, flat, torch.from_numpy(observations_NO), torch.from_numpy(actions_NA).float(), rng)
-        layers = tuple((weight.numpy().copy(), bias.numpy().copy()) for weight, bias in network.layers)
-        policy = policy.with_layers(layers, np.full(widths[-1], np.log(STD), np.float32))
+        error = learner.fit(policy.normalise(np.concatenate(read)), np.concatenate(told))
+        policy = policy.with_layers(learner.weights(), np.full(widths[-1], np.log(STD), np.float32))
         print(f"round {turn + 1} of {ROUNDS}: mean squared error {error:.4f}", file=sys.stderr)
     return policy
-
-
-@torch.no_grad()
-def imitate(
-    network: TanhNetwork,
-    flat: torch.nn.Parameter,
-    observations_NO: torch.Tensor,
-    actions_NA: torch.Tensor,
-    rng: np.random.Generator,
-) -> float:
-    """Least squares by Adam, its rate falling to 0; the mean squared error of the last pass."""
-    optimiser = torch.optim.Adam([flat], RATE)
-    batches = len(observations_NO) // BATCH
-    for epoch in range(EPOCHS):
-        order_N, total = torch.from_numpy(rng.permutation(len(observations_NO))), 0.0
-        for batch in range(batches):
-            rows = order_N[batch * BATCH : (batch + 1) * BATCH]
-            optimiser.param_groups[0]["lr"] = RATE * (1 - (epoch * batches + batch) / (EPOCHS * batches))
-            errors_NA = network(observations_NO[rows]) - actions_NA[rows]
-            network.backward(errors_NA / BATCH)
-            optimiser.step()
-            total += float(errors_NA.square().mean())
-    return total / batches
 
 
 def main() -> None:

@@ -7,12 +7,15 @@ import pytest
 
 from gato.data.cache import open_cache
 from gato.data.minari_io import episodes, open_dataset
-from gato.experts.curriculum import CommandedStepper
+from gato.experts import imitate as imitate_module
+from gato.experts.curriculum import CommandedStepper, Part
 from gato.experts.policy import Policy
 from gato.experts.ppo import PPOConfig
+from gato.experts.shipped import shipped_policy
 from gato.experts.train import train_expert
 from gato.record import record_skill
 from gato.recording.recipe import Recording
+from gato.runs import read_provenance
 from gato.skills.table import get_skill
 from gato.specs import COMMANDS
 
@@ -44,6 +47,39 @@ def test_a_teacher_or_a_plain_expert_can_be_gone_on_from(teacher, tmp_path, skil
     config = dataclasses.replace(TINY, init_from=start, hidden=(64, 64) if skill == SKILL.id else hidden)
     run = train_expert(skill, steps=300, seed=0, out=tmp_path / "d", config=config)
     assert len(Policy.load(run / "last").mean_O) == (12 if skill == SKILL.id else 11)
+
+
+def test_a_teacher_can_begin_as_several_experts_where_each_is_right(tmp_path, monkeypatch):
+    for name, value in {"ENVIRONMENTS": 64, "STEPS": 100, "ROUNDS": 4}.items():
+        monkeypatch.setattr(imitate_module, name, value)
+    ways = ("-1:-0.4=hopper/hop-backward", "0.4:2.5=hopper/hop-forward")
+    parts = [Part.read(way) for way in ways]
+    experts = [shipped_policy(part.expert) for part in parts]
+    learned = imitate_module.imitation(SKILL, parts, experts, hidden=(64, 64), seed=0)
+    stepper = CommandedStepper(SKILL, 64)
+    seen_BO = stepper.reset(np.arange(64), range(64))
+    errors = {}
+    for told in (-0.8, 2.0):
+        seen_BO[:, -1] = told
+        errors[told] = [float(np.abs(learned(seen_BO) - expert(seen_BO[:, :-1])).mean()) for expert in experts]
+    assert errors[-0.8][0] < 0.5 * errors[-0.8][1] and errors[2.0][1] < 0.5 * errors[2.0][0]
+
+    config = dataclasses.replace(TINY, imitate=ways, hidden=(16,))
+    run = train_expert(SKILL.id, steps=300, seed=0, out=tmp_path / "f", config=config)
+    assert set(read_provenance(run)["inputs"]) == {"hopper/hop-backward", "hopper/hop-forward"}
+    ant = dataclasses.replace(TINY, imitate=("0:1=ant/run-forward",))
+    with pytest.raises(ValueError, match="ant/command is told 3 numbers"):
+        train_expert("ant/command", steps=300, seed=0, out=tmp_path / "g", config=ant)
+
+
+@pytest.mark.parametrize(
+    "text", ["hopper/stand", "1=hopper/stand", "2:1=hopper/stand", "0:1=", "a:b=c"]
+)
+def test_what_a_teacher_shall_imitate_must_be_readable(text):
+    with pytest.raises(ValueError, match="LOWEST:HIGHEST=EXPERT is needed"):
+        dataclasses.replace(TINY, imitate=(text,))
+    with pytest.raises(ValueError, match="both are first weights"):
+        dataclasses.replace(TINY, imitate=("0:1=a",), init_from="b")
 
 
 def test_what_is_asked_for_comes_back_with_a_snapshot():

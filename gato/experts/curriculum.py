@@ -31,6 +31,28 @@ START_NOISE = 0.1
 
 
 @dataclass(frozen=True)
+class Part:
+    """Who is right where what is told lies in [low, high]."""
+
+    low: float
+    high: float
+    expert: str
+
+    @classmethod
+    def read(cls, text: str) -> Part:
+        """From LOWEST:HIGHEST=EXPERT; ValueError where that is not what is written."""
+        bounds, _, expert = text.partition("=")
+        low, _, high = bounds.partition(":")
+        try:
+            part = cls(float(low), float(high), expert)
+        except ValueError:
+            part = cls(0.0, 0.0, "")
+        if not expert or not part.low < part.high:
+            raise ValueError(f'imitate is "{text}"; LOWEST:HIGHEST=EXPERT is needed, like 2.6:4=walker2d/run-forward')
+        return part
+
+
+@dataclass(frozen=True)
 class Curriculum:
     """Where a training begins, and what makes it easier."""
 
@@ -43,6 +65,9 @@ class Curriculum:
     init_from: str = ""
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights. A goal-conditioned one is
     told the skill's command once and for all."""
+    imitate: tuple[str, ...] = ()
+    """LOWEST:HIGHEST=EXPERT of a teacher that is told one number: its first weights act as each of these experts (skill
+    ids or folders) where it is told something in that range, instead of `init_from`."""
     blind: bool = False
     """A goal-conditioned teacher is not told what it is paid for: it learns to move in every way there is."""
     randomise: tuple[str, ...] = ()
@@ -52,9 +77,27 @@ class Curriculum:
     environment, none in another, and less and less of it over the run. Who gets up with help learns what it is worth
     before it can (Huang et al. 2025)."""
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Of `imitate`; ValueError where one cannot be read."""
+        return tuple(Part.read(text) for text in self.imitate)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the first weights are drawn at random."""
+        return not (self.init_from or self.imitate)
+
+    def others(self) -> tuple[str, ...]:
+        """Every expert it begins from, as it was named."""
+        return (*self.start_states, *filter(None, [self.init_from]), *(part.expert for part in self.parts))
+
     def limits(self) -> dict[str, tuple[bool, str]]:
-        """Name -> whether its value is in range, and what that is; ValueError for a wrong `randomise`."""
+        """Name -> whether its value is in range, and what that is; ValueError for a wrong `randomise` or `imitate`."""
         read_ranges(self.randomise)
+        if self.parts and self.init_from:
+            raise ValueError(
+                f"imitate {[*self.imitate]} and init_from {self.init_from}: both are first weights; pass one"
+            )
         return {
             "start_share": (0 <= self.start_share <= 1, "0 to 1"),
             "reward_limit": (self.reward_limit is None or math.isfinite(self.reward_limit), "finite numbers"),

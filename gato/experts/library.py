@@ -38,7 +38,7 @@ class Entry:
     steps: int
     seed: int
     config: PPOConfig
-    """Its `init_from` and `start_states` are names of earlier entries, or of experts that come with Gato."""
+    """Its `init_from`, `imitate` and `start_states` name of earlier entries, or of experts that come with Gato."""
 
 
 def is_library(file: str) -> bool:
@@ -103,7 +103,7 @@ def _entry(name: str, settings: Any, earlier: list[str]) -> Entry:
     steps, seed = told.pop("steps"), told.pop("seed")
     config = PPOConfig(**told)
     settings_of(skill, steps=steps, seed=seed, config=config)
-    for other in (*config.start_states, *filter(None, [config.init_from])):
+    for other in config.others():
         if other not in earlier and not has_shipped_expert(other):
             before = near_match(other, earlier) if earlier else "there is none before it"
             raise ValueError(f'begins from "{other}", which is none of the experts before it; {before}')
@@ -116,5 +116,12 @@ def _placed(config: PPOConfig, out: Path) -> PPOConfig:
     def place(name: str) -> str:
         return str(_place(name, out)) if _place(name, out).is_dir() else name
 
-    start_states = tuple(map(place, config.start_states))
-    return replace(config, init_from=place(config.init_from) if config.init_from else "", start_states=start_states)
+    return replace(
+        config,
+        init_from=place(config.init_from) if config.init_from else "",
+        start_states=tuple(map(place, config.start_states)),
+        imitate=tuple(
+            f"{text.partition('=')[0]}={place(part.expert)}"
+            for text, part in zip(config.imitate, config.parts, strict=True)
+        ),
+    )

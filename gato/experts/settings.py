@@ -45,8 +45,7 @@ def command_line(skill_id: str, *, steps: int, seed: int, out: str | Path, confi
 
 def parents(config: PPOConfig) -> dict[str, dict[str, str]]:
     """The experts a run begins from, as provenance names them: {name: {"id" or "path", "hash"}}."""
-    named = [*config.start_states, *([config.init_from] if config.init_from else [])]
-    return {text: expert_input(text, find_expert(text)) for text in named}
+    return {text: expert_input(text, find_expert(text)) for text in config.others()}
 
 
 def refuse_other_run(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

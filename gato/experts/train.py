@@ -30,6 +30,7 @@ from safetensors.numpy import save
 from gato.experts.collect import FAILURE_COST, Collector, Rollout
 from gato.experts.commanded import as_actor, listening, obeying, teacher_mirror
 from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
+from gato.experts.imitate import imitation
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig, UpdateFigures
@@ -131,7 +132,7 @@ class _Run:
             tall = ", ".join(name for name, body in BODIES.items() if "height" in body.readings)
             raise ValueError(f"lift={config.lift}, but {stepper.body.name} cannot get up; these can: {tall}")
         visitors = [_relative(text, skill_id) for text in config.start_states]
-        is_fresh = not config.init_from
+        is_fresh = config.is_fresh
         starts = gather_starts(visitors, seed=seed, with_reversed=is_fresh, lift=config.lift) if visitors else None
         self.collector = Collector(
             stepper,
@@ -159,8 +160,8 @@ class _Run:
             high_A=spec.action_high,
         )
         self.collector.learns_normaliser = is_fresh
-        if config.init_from and not (folder / STATE).is_file():
-            self._begin_from(config.init_from)
+        if not is_fresh and not (folder / STATE).is_file():
+            self._begin_from(self._parent())
         self.pending: Rollout | None = None
 
     def _mirror(self) -> Symmetry:
@@ -171,16 +172,25 @@ class _Run:
             raise ValueError(f"symmetric=True, but {skill.body} is not alike on both sides as {alike} are")
         return teacher_mirror(mirror, skill)
 
-    def _begin_from(self, text: str) -> None:
-        """Take over an expert's weights and normaliser; a resumed run has them in its checkpoint."""
-        parent = _relative(text, self.skill_id)
-        skill, theirs = get_skill(self.skill_id), get_skill(parent.skill)
+    def _parent(self) -> Policy:
+        """Whose weights are the first ones."""
+        text, skill = self.config.init_from, get_skill(self.skill_id)
+        if self.config.imitate:
+            parts = self.config.parts
+            policies = [_relative(part.expert, skill.id) for part in parts]
+            return imitation(skill, parts, policies, hidden=self.config.hidden, seed=self.seed)
+        parent = _relative(text, skill.id)
+        theirs = get_skill(parent.skill)
         if theirs.is_commanded and not skill.is_commanded:
             parent = obeying(parent, skill, theirs)
         if skill.is_commanded and not theirs.is_commanded:
             parent = listening(parent, skill)
         if parent.activation != "tanh" or parent.is_squashed:
             raise ValueError(f"init_from {text} is no plain tanh network; pass one that ppo trained")
+        return parent
+
+    def _begin_from(self, parent: Policy) -> None:
+        """Take over an expert's weights and normaliser; a resumed run has them in its checkpoint."""
         self.learner.begin_from(parent)
         self.collector.keep_normaliser(parent)
         self.blank = replace(parent, skill=self.skill_id).with_layers(*self.learner.weights())
@@ -215,13 +225,13 @@ class _Run:
         done = self.iteration / self.num_iterations
         self._help()
         collecting = pool.submit(self.collector.collect, self.policy(), self.config.rollout_steps)
-        if self.config.init_from and self.iteration == CRITIC_ITERATIONS:
+        if not self.config.is_fresh and self.iteration == CRITIC_ITERATIONS:
             self.learner.begin_actor()
         figures = self.learner.update(
             self.pending,
             learning_rate=self.config.learning_rate * (1 - done),
             most_std=self.config.most_std(done),
-            critic_only=bool(self.config.init_from) and self.iteration < CRITIC_ITERATIONS,
+            critic_only=not self.config.is_fresh and self.iteration < CRITIC_ITERATIONS,
         )
         self.pending, finished = collecting.result()
         self.recent.extend(zip(finished.returns, finished.lengths, strict=True))

@@ -1,0 +1,109 @@
+"""The first weights of a teacher that is told a speed: several experts become one network.
+
+In: experts of a body and the commands each is right for. Out: a `Policy` that imitates whoever is right for what it is
+told, for training to go on with: what lies between, and how to change from one to the other, is PPO's to find.
+
+DAgger (Ross et al. 2011): the network acts with noise, and what it should have done in its own states is learned.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from gato.experts.collect import Moments
+from gato.experts.commanded import axes, listening
+from gato.experts.curriculum import MAX_SEED, CommandedStepper, Part
+from gato.experts.network import TanhNetwork, num_weights
+from gato.experts.policy import Policy
+from gato.skills.skill import Skill
+from gato.skills.table import get_skill
+
+log = logging.getLogger("gato.experts")
+ENVIRONMENTS, STEPS, ROUNDS, EPOCHS = 256, 400, 10, 4
+"""Episodes side by side, steps a round, rounds, and passes over all data after each."""
+NOISE, STD = 0.1, 0.15
+"""Noise on the network's actions; what PPO will explore with."""
+RATE, BATCH = 2e-3, 1024
+
+
+def imitation(
+    skill: Skill, parts: Sequence[Part], policies: Sequence[Policy], *, hidden: Sequence[int], seed: int
+) -> Policy:
+    """A teacher of `skill` that acts as the policies of these parts do; ValueError unless it is told one number."""
+    if len(axes(skill)) != 1:
+        raise ValueError(
+            f"imitate: {skill.id} is told {len(axes(skill))} numbers; only a teacher of one can be made so"
+        )
+    told = [one if get_skill(one.skill).is_commanded else listening(one, skill) for one in policies]
+    stepper = CommandedStepper(skill, ENVIRONMENTS)
+    rng, ids = np.random.default_rng([seed, 3]), np.arange(ENVIRONMENTS)
+    learner = Imitator([len(stepper.spec.observation), *hidden, len(stepper.spec.action)], rng)
+    policy, seen, intended = replace(told[0], skill=skill.id), [], []
+    observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=ENVIRONMENTS).tolist())
+    for turn in range(ROUNDS):
+        for _ in range(STEPS):
+            right_BA = _right(parts, told, observations_BO)
+            is_known_B = np.isfinite(right_BA[:, 0])
+            seen.append(observations_BO[is_known_B])
+            intended.append(right_BA[is_known_B])
+            acted_BA = np.nan_to_num(right_BA) if turn == 0 else policy.act(policy.normalise(observations_BO))
+            step = stepper.step(policy.to_box(acted_BA + NOISE * rng.standard_normal(acted_BA.shape)))
+            observations_BO = step.observations_BO.copy()
+            over = ids[step.terminated_B | step.truncated_B | (rng.random(ENVIRONMENTS) < 1 / STEPS)]
+            if len(over):
+                observations_BO[over] = stepper.reset(over, rng.integers(MAX_SEED, size=len(over)).tolist())
+        if turn == 0:
+            moments = Moments.zeros(len(stepper.spec.observation))
+            moments.update(np.concatenate(seen))
+            policy = replace(policy, mean_O=moments.mean, std_O=np.sqrt(moments.variance + 1e-8))
+        error = learner.fit(policy.normalise(np.concatenate(seen)), np.concatenate(intended))
+        policy = policy.with_layers(learner.weights(), np.full(len(stepper.spec.action), np.log(STD), np.float32))
+        log.info("imitating: round %d of %d, mean squared error %.4f", turn + 1, ROUNDS, error)
+    return policy
+
+
+def _right(parts: Sequence[Part], policies: Sequence[Policy], observations_BO: np.ndarray) -> np.ndarray:
+    """What whoever is right would do, (B, A) in units of half the box; NaN where nobody is."""
+    told_B = observations_BO[:, -1]
+    right_BA = np.full((len(observations_BO), len(policies[0].low_A)), np.nan)
+    for part, policy in zip(parts, policies, strict=True):
+        rows = (told_B >= part.low) & (told_B <= part.high)
+        right_BA[rows] = np.clip(policy.act(policy.normalise(observations_BO[rows])), -1, 1)
+    return right_BA
+
+
+class Imitator:
+    """A network that learns actions by least squares."""
+
+    def __init__(self, widths: Sequence[int], rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.flat = torch.nn.Parameter(torch.zeros(num_weights(widths)))
+        self.flat.grad = torch.zeros_like(self.flat)
+        self.network = TanhNetwork(widths, self.flat.detach(), self.flat.grad)
+        self.network.initialise(last_gain=1.0, generator=torch.Generator().manual_seed(int(rng.integers(MAX_SEED))))
+
+    @torch.no_grad()
+    def fit(self, observations_NO: np.ndarray, actions_NA: np.ndarray) -> float:
+        """By Adam, its rate falling to 0; the mean squared error of the last pass."""
+        seen_NO, told_NA = torch.from_numpy(observations_NO), torch.from_numpy(actions_NA).float()
+        optimiser = torch.optim.Adam([self.flat], RATE)
+        batches = len(seen_NO) // BATCH
+        for epoch in range(EPOCHS):
+            order_N, total = torch.from_numpy(self.rng.permutation(len(seen_NO))), 0.0
+            for batch in range(batches):
+                rows = order_N[batch * BATCH : (batch + 1) * BATCH]
+                optimiser.param_groups[0]["lr"] = RATE * (1 - (epoch * batches + batch) / (EPOCHS * batches))
+                errors_NA = self.network(seen_NO[rows]) - told_NA[rows]
+                self.network.backward(errors_NA / BATCH)
+                optimiser.step()
+                total += float(errors_NA.square().mean())
+        return total / batches
+
+    def weights(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """Copies of (weight, bias) of each layer."""
+        return tuple((weight.numpy().copy(), bias.numpy().copy()) for weight, bias in self.network.layers)
