@@ -52,7 +52,7 @@ def test_a_teacher_or_a_plain_expert_can_be_gone_on_from(teacher, tmp_path, skil
 def test_a_teacher_can_begin_as_several_experts_where_each_is_right(tmp_path, monkeypatch):
     for name, value in {"ENVIRONMENTS": 64, "STEPS": 100, "ROUNDS": 4}.items():
         monkeypatch.setattr(imitate_module, name, value)
-    ways = ("-1:-0.4=hopper/hop-backward", "0.4:2.5=hopper/hop-forward")
+    ways = ("hopper/hop-backward@-1:-0.4", "hopper/hop-forward@0.4:2.5")
     parts = [Part.read(way) for way in ways]
     experts = [shipped_policy(part.expert) for part in parts]
     learned = imitate_module.imitation(SKILL, parts, experts, hidden=(64, 64), seed=0)
@@ -67,19 +67,17 @@ def test_a_teacher_can_begin_as_several_experts_where_each_is_right(tmp_path, mo
     config = dataclasses.replace(TINY, imitate=ways, hidden=(16,))
     run = train_expert(SKILL.id, steps=300, seed=0, out=tmp_path / "f", config=config)
     assert set(read_provenance(run)["inputs"]) == {"hopper/hop-backward", "hopper/hop-forward"}
-    ant = dataclasses.replace(TINY, imitate=("0:1=ant/run-forward",))
+    ant = dataclasses.replace(TINY, imitate=("ant/run-forward@0:1",))
     with pytest.raises(ValueError, match="ant/command is told 3 numbers"):
         train_expert("ant/command", steps=300, seed=0, out=tmp_path / "g", config=ant)
 
 
-@pytest.mark.parametrize(
-    "text", ["hopper/stand", "1=hopper/stand", "2:1=hopper/stand", "0:1=", "a:b=c"]
-)
+@pytest.mark.parametrize("text", ["hopper/stand", "hopper/stand@1", "hopper/stand@2:1", "@0:1", "c@a:b"])
 def test_what_a_teacher_shall_imitate_must_be_readable(text):
-    with pytest.raises(ValueError, match="LOWEST:HIGHEST=EXPERT is needed"):
+    with pytest.raises(ValueError, match="EXPERT@LOWEST:HIGHEST is needed"):
         dataclasses.replace(TINY, imitate=(text,))
     with pytest.raises(ValueError, match="both are first weights"):
-        dataclasses.replace(TINY, imitate=("0:1=a",), init_from="b")
+        dataclasses.replace(TINY, imitate=("a@0:1",), init_from="b")
 
 
 def test_what_is_asked_for_comes_back_with_a_snapshot():

@@ -40,15 +40,15 @@ class Part:
 
     @classmethod
     def read(cls, text: str) -> Part:
-        """From LOWEST:HIGHEST=EXPERT; ValueError where that is not what is written."""
-        bounds, _, expert = text.partition("=")
+        """From EXPERT@LOWEST:HIGHEST; ValueError where that is not what is written."""
+        expert, _, bounds = text.rpartition("@")
         low, _, high = bounds.partition(":")
         try:
             part = cls(float(low), float(high), expert)
         except ValueError:
             part = cls(0.0, 0.0, "")
         if not expert or not part.low < part.high:
-            raise ValueError(f'imitate is "{text}"; LOWEST:HIGHEST=EXPERT is needed, like 2.6:4=walker2d/run-forward')
+            raise ValueError(f'imitate is "{text}"; EXPERT@LOWEST:HIGHEST is needed, like walker2d/run-forward@2.6:4')
         return part
 
 
@@ -66,7 +66,7 @@ class Curriculum:
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights. A goal-conditioned one is
     told the skill's command once and for all."""
     imitate: tuple[str, ...] = ()
-    """LOWEST:HIGHEST=EXPERT of a teacher that is told one number: its first weights act as each of these experts (skill
+    """EXPERT@LOWEST:HIGHEST of a teacher that is told one number: its first weights act as each of these experts (skill
     ids or folders) where it is told something in that range, instead of `init_from`."""
     blind: bool = False
     """A goal-conditioned teacher is not told what it is paid for: it learns to move in every way there is."""

@@ -120,8 +120,5 @@ def _placed(config: PPOConfig, out: Path) -> PPOConfig:
         config,
         init_from=place(config.init_from) if config.init_from else "",
         start_states=tuple(map(place, config.start_states)),
-        imitate=tuple(
-            f"{text.partition('=')[0]}={place(part.expert)}"
-            for text, part in zip(config.imitate, config.parts, strict=True)
-        ),
+        imitate=tuple(f"{place(part.expert)}@{part.low}:{part.high}" for part in config.parts),
     )
