@@ -45,9 +45,9 @@ ACROBATICS = (
         body="hopper",
         is_standard=False,
         reward=(
-            Term("bounce", 1.0, limit=2.0),
+            Term("bounce", 4.0, limit=2.0),
             Term("forward_speed", 1.0, width=0.25),
-            Term("alive", 1.0),
+            Term("alive", 0.5),
             Term("control_cost", -1e-3),
         ),
         prompt="hop in place",
@@ -59,9 +59,9 @@ ACROBATICS = (
         body="walker2d",
         is_standard=False,
         reward=(
-            Term("bounce", 1.0, limit=2.0),
+            Term("bounce", 4.0, limit=2.0),
             Term("forward_speed", 1.0, width=0.25),
-            Term("alive", 1.0),
+            Term("alive", 0.5),
             Term("control_cost", -1e-2),
             Term("pitch_cost", -1.0),
         ),

@@ -26,7 +26,9 @@ FIRST_BODY = 1
 """MuJoCo's number of the torso, or whatever hangs on the world first."""
 
 CAMERA = {"distance": 4.0, "elevation": -20.0}
-"""m and degrees, where the environment states nothing."""
+"""m at most and degrees, where the environment states nothing."""
+REACHES = 6.0
+"""How far the camera stays from a small body, in distances from its trunk to its farthest part."""
 
 WIDER = 20.0
 """The floor is drawn that much wider, with more of its pattern: a fast body leaves Gymnasium's in six seconds."""
@@ -93,9 +95,17 @@ def _follow_body(env: gymnasium.Env) -> None:
         return
     _widen_floor(renderer.model)
     follow = {"type": mujoco.mjtCamera.mjCAMERA_TRACKING, "trackbodyid": FIRST_BODY}
-    renderer.default_cam_config = {**CAMERA, **stated, **follow}
+    near = {"distance": min(CAMERA["distance"], REACHES * _reach(renderer.model))}
+    renderer.default_cam_config = {**CAMERA, **near, **stated, **follow}
     # None leaves the camera as configured; every number makes it a fixed or a free one.
     renderer.camera_id = None
+
+
+def _reach(model: mujoco.MjModel) -> float:
+    """m from the trunk to the farthest part, as modelled."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    return float(np.linalg.norm(data.xpos[FIRST_BODY:] - data.xpos[FIRST_BODY], axis=1).max())
 
 
 def _widen_floor(model: mujoco.MjModel) -> None:
