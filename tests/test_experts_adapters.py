@@ -100,6 +100,9 @@ WAITING = {
     "hopper/hop-in-place",
     "walker2d/hop",
     "humanoid/crouch",
+    "swimmer/swim-backward",
+    "swimmer/turn-left",
+    "swimmer/turn-right",
     # What a goal-conditioned teacher is told in numbers, under its name and without.
     *(skill.id for skill in SKILLS.values() if skill.command),
 }

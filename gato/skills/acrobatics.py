@@ -1,4 +1,5 @@
-"""Skills that no command describes: flips, hops on the spot, a crouch.
+"""Skills that no command describes: flips, hops on the spot, a crouch, and a swimmer's ways, which swing about what
+would be asked for.
 
 In: nothing. Out: `ACROBATICS`.
 """
@@ -88,5 +89,32 @@ ACROBATICS = (
             Condition("lateral_speed", "mean", -IN_PLACE, IN_PLACE),
         ),
         reading="height",
+    ),
+    Skill(
+        id="swimmer/swim-backward",
+        body="swimmer",
+        is_standard=False,
+        reward=(Term("backward_speed", 1.0), Term("control_cost", -1e-4)),
+        prompt="swim backward",
+        rule=(Condition("forward_speed", "mean", high=-0.1),),
+        reading="forward_speed",
+    ),
+    Skill(
+        id="swimmer/turn-left",
+        body="swimmer",
+        is_standard=False,
+        reward=(Term("yaw_rate", 1.0), Term("control_cost", -1e-3)),
+        prompt="turn left",
+        rule=(Condition("yaw_rate", "mean", low=0.4),),
+        reading="yaw_rate",
+    ),
+    Skill(
+        id="swimmer/turn-right",
+        body="swimmer",
+        is_standard=False,
+        reward=(Term("yaw_rate", -1.0), Term("control_cost", -1e-3)),
+        prompt="turn right",
+        rule=(Condition("yaw_rate", "mean", high=-0.4),),
+        reading="yaw_rate",
     ),
 )

@@ -29,7 +29,6 @@ VERBS: dict[str, tuple[str, ...]] = {
     "walker2d": ("walk", "go", "move"),
     "ant": ("walk", "go", "move"),
     "humanoid": ("walk", "go", "move"),
-    "swimmer": ("swim", "go", "move"),
 }
 _STAND = ("stand still", "stand", "stay where you are", "do not move", "stop", "hold still", "stay in place", "halt")
 _TURNS = ("turn", "rotate", "spin")

@@ -63,11 +63,6 @@ _REWARDS: dict[str, Terms] = {
         Term("exact_control_cost", -0.1),
         Term("action_change", -0.05),
     ),
-    "swimmer": (
-        *_near("forward_speed", 4.0, 0.5, 0.05),
-        *_near("yaw_rate", 1.0, 0.5, 0.3),
-        Term("control_cost", -1e-3),
-    ),
 }
 """Body -> what its teacher is paid for."""
 _RANGES: dict[str, dict[str, tuple[float, float]]] = {
@@ -76,7 +71,6 @@ _RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "walker2d": {"forward_speed": (-1.5, 4.0)},
     "ant": {"forward_speed": (-1.5, 1.5), "lateral_speed": (-1.0, 1.0), "yaw_rate": (-1.5, 1.5)},
     "humanoid": {"forward_speed": (-0.5, 2.5), "lateral_speed": (0.0, 0.0), "yaw_rate": (-1.0, 1.0)},
-    "swimmer": {"forward_speed": (-0.25, 0.3), "yaw_rate": (-0.8, 0.8)},
 }
 """Body -> what it can be asked for."""
 
@@ -166,9 +160,6 @@ _NAMED = (
     _named("humanoid/turn-left", "turn left", {"yaw_rate": 0.8}, (_mean("yaw_rate", 0.5), _AHEAD, _ASIDE)),
     _named("humanoid/turn-right", "turn right", {"yaw_rate": -0.8}, (_mean("yaw_rate", high=-0.5), _AHEAD, _ASIDE)),
     _named("humanoid/stand", "stand still", {}, _rests("forward_speed", "lateral_speed")),
-    _named("swimmer/swim-backward", "swim backward", {"forward_speed": -0.2}, (_mean("forward_speed", high=-0.1),)),
-    _named("swimmer/turn-left", "turn left", {"yaw_rate": 0.6}, (_mean("yaw_rate", 0.4),)),
-    _named("swimmer/turn-right", "turn right", {"yaw_rate": -0.6}, (_mean("yaw_rate", high=-0.4),)),
 )
 
 COMMANDED = (*(_command(body) for body in _RANGES), *_NAMED)

@@ -43,20 +43,6 @@ def free_view(spec: BodySpec) -> View:
     return view
 
 
-def planar_view(spec: BodySpec, angle: str, velocity: str) -> View:
-    """Of a body that turns in the plane: its angle reads 0, its velocity (along, to the left) is its own."""
-    (turn,), slides = _columns(spec, angle), _columns(spec, velocity)
-
-    def view(observations_BO: np.ndarray) -> np.ndarray:
-        seen_BO = observations_BO.copy()
-        seen_BO[:, turn] = 0.0
-        angle_B = observations_BO[:, turn]
-        seen_BO[:, slides] = _turned_back(observations_BO[:, slides], np.cos(angle_B), np.sin(angle_B))
-        return seen_BO
-
-    return view
-
-
 def _turned_back(vectors_B2: np.ndarray, cos_B: np.ndarray, sin_B: np.ndarray) -> np.ndarray:
     x_B, y_B = vectors_B2.T
     return np.stack([cos_B * x_B + sin_B * y_B, cos_B * y_B - sin_B * x_B], 1)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from gato.skills.bodies.body import Body, Reading, State, coordinate, coordinates, jointed, noisy_start, rate, speed
-from gato.skills.bodies.heading import planar_view
 from gato.skills.bodies.symmetry import symmetry
 
 
@@ -100,5 +99,4 @@ SWIMMER = Body(
         "yaw_rate": rate("rad/s", 2),
     },
     mirror=symmetry(_SWIMMER, flipped="slider2 free_body_rot motor1_rot motor2_rot"),
-    from_heading=planar_view(_SWIMMER, "free_body_rot", "vel/slider1 vel/slider2"),
 )
