@@ -24,19 +24,12 @@ def free_view(spec: BodySpec) -> View:
 
     def view(observations_BO: np.ndarray) -> np.ndarray:
         seen_BO = observations_BO.copy()
-        w_B, x_B, y_B, z_B = observations_BO[:, orientation].T
+        w_B, z_B = observations_BO[:, orientation[::3]].T
         length_B = np.maximum(np.hypot(w_B, z_B), np.finfo(float).tiny)
         # Of half the turn; upside down there is none.
         cos_B, sin_B = np.where(length_B > 1e-6, [w_B / length_B, z_B / length_B], [[1.0], [0.0]])
-        seen_BO[:, orientation] = np.stack(
-            [
-                cos_B * w_B + sin_B * z_B,
-                cos_B * x_B + sin_B * y_B,
-                cos_B * y_B - sin_B * x_B,
-                cos_B * z_B - sin_B * w_B,
-            ],
-            1,
-        )
+        for pair in (orientation[::3], orientation[1:3]):
+            seen_BO[:, pair] = _turned_back(observations_BO[:, pair], cos_B, sin_B)
         seen_BO[:, velocity] = _turned_back(observations_BO[:, velocity], cos_B**2 - sin_B**2, 2 * cos_B * sin_B)
         return seen_BO
 
