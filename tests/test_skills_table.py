@@ -116,6 +116,24 @@ def test_speeds_are_in_the_frame_of_the_heading(name: str) -> None:
     assert tilted["yaw_rate"] == pytest.approx(0.7 * np.cos(0.6))
 
 
+def test_a_swimmer_swims_as_fast_as_its_centre_of_mass() -> None:
+    """Bug: read at its nose, one that swung it seemed to swim backwards at three times its speed."""
+    body, rng = get_body("swimmer"), np.random.default_rng(0)
+    simulation = make_simulation(body)
+    simulation.reset(seed=0)
+    for _ in range(5):
+        qpos_Q, qvel_V = rng.uniform(-1.5, 1.5, 5), rng.uniform(-2, 2, 5)
+        centres, parts = [], []
+        for at in (-1e-6, 1e-6):
+            simulation.set_state(qpos_Q + at * qvel_V, qvel_V)
+            centres.append(simulation.data.subtree_com[1][:2].copy())
+            parts.append([simulation.data.xmat[number].reshape(3, 3)[:2, 0] for number in (1, 2, 3)])
+        along_2 = np.mean(parts, axis=(0, 1)) / np.linalg.norm(np.mean(parts, axis=(0, 1)))
+        simulation.set_state(qpos_Q, qvel_V)
+        expected = (centres[1] - centres[0]) @ along_2 / 2e-6
+        assert readings_of(body, simulation, np.zeros((1, 1)))["forward_speed"] == pytest.approx(expected, abs=1e-5)
+
+
 def test_bodies_differ_by_spaces_not_by_name() -> None:
     """Both humanoids sense and move the same: one begins on its feet, the other on its back."""
     same = [body.name for body in BODIES.values() if body.spec.digest == BODIES["humanoid"].spec.digest]

@@ -22,6 +22,9 @@ HOPPING = 0.4
 _STAYS = Condition("forward_speed", "mean", -IN_PLACE, IN_PLACE)
 _HOPS = Condition("vertical_speed", "rms", low=HOPPING)
 
+_IN_PLACE = (Term("bounce", 5.0, limit=1.0), Term("forward_speed", 2.0, width=0.5))
+"""Who stands earns little; a leap that ends in a fall does not pay either."""
+
 ACROBATICS = (
     Skill(
         id="half-cheetah/front-flip",
@@ -46,9 +49,8 @@ ACROBATICS = (
         body="hopper",
         is_standard=False,
         reward=(
-            Term("bounce", 4.0, limit=2.0),
-            Term("forward_speed", 1.0, width=0.25),
-            Term("alive", 0.5),
+            *_IN_PLACE,
+            Term("alive", 1.0),
             Term("control_cost", -1e-3),
         ),
         prompt="hop in place",
@@ -60,9 +62,8 @@ ACROBATICS = (
         body="walker2d",
         is_standard=False,
         reward=(
-            Term("bounce", 4.0, limit=2.0),
-            Term("forward_speed", 1.0, width=0.25),
-            Term("alive", 0.5),
+            *_IN_PLACE,
+            Term("alive", 1.0),
             Term("control_cost", -1e-2),
             Term("pitch_cost", -1.0),
         ),

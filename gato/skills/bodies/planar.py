@@ -21,10 +21,18 @@ def _readings(height_offset: float = 0.0) -> Mapping[str, Reading]:
     }
 
 
+_PART_SHARES = np.array([2.0, -1.5, -0.5]) / 3
+"""m along each of the swimmer's parts, whose sum leads from its root to its centre of mass."""
+
+
 def _swimming_speed(state: State, velocity_BP: np.ndarray) -> np.ndarray:
-    """Of the nose, along the first part."""
-    angle_B = state.qpos_BQ[:, 2]
-    return state.qvel_BV[:, 0] * np.cos(angle_B) + state.qvel_BV[:, 1] * np.sin(angle_B)
+    """Of the centre of mass, along the mean direction of the parts: a nose that swings goes nowhere."""
+    angles_BN, rates_BN = state.qpos_BQ[:, 2:5].cumsum(1), state.qvel_BV[:, 2:5].cumsum(1)
+    cos_BN, sin_BN = np.cos(angles_BN), np.sin(angles_BN)
+    x_B = state.qvel_BV[:, 0] - (sin_BN * rates_BN) @ _PART_SHARES
+    y_B = state.qvel_BV[:, 1] + (cos_BN * rates_BN) @ _PART_SHARES
+    along_B, across_B = cos_BN.sum(1), sin_BN.sum(1)
+    return (x_B * along_B + y_B * across_B) / np.maximum(np.hypot(along_B, across_B), np.finfo(float).tiny)
 
 
 def _hopper_is_healthy(state: State) -> np.ndarray:
