@@ -26,11 +26,11 @@ def _near(reading: str, slope: float, bell: float, width: float, least: float = 
 
 _REWARDS: dict[str, Terms] = {
     "half-cheetah": (
-        *_near("forward_speed", 2.0, 1.5, 0.25),
+        *_near("forward_speed", 2.0, 2.0, 0.15),
         # Lying on its back ends an episode of training: who runs the other way must have more to lose.
         Term("alive", 5.0),
         Term("control_cost", -0.05),
-        Term("action_change", -0.01),
+        Term("action_change", -0.05),
         Term("pitch_cost", -0.2, limit=4.0),
     ),
     "hopper": (
