@@ -9,6 +9,8 @@ from gato.experts.adapters import load_expert
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert, has_shipped_expert, shipped_policy
 from gato.skills.environment import skill_env_spec
+from gato.skills.evaluate import evaluate
+from gato.skills.stepper import find_env_spec
 from gato.skills.table import SKILLS
 
 HOPPER = skill_env_spec("hopper/hop-forward")
@@ -94,8 +96,9 @@ def test_a_training_run_means_its_best_policy(tmp_path):
     assert isinstance(load_expert(str(tmp_path / "run"), HOPPER), Policy)
 
 
+TAUGHT = ("half-cheetah", "hopper")
+"""Bodies whose goal-conditioned teacher comes with Gato, and with it every command that has a name."""
 WAITING = {
-    "half-cheetah/front-flip",
     "half-cheetah/back-flip",
     "hopper/hop-in-place",
     "walker2d/hop",
@@ -103,14 +106,14 @@ WAITING = {
     "swimmer/swim-backward",
     "swimmer/turn-left",
     "swimmer/turn-right",
-    # What a goal-conditioned teacher is told in numbers, under its name and without.
-    *(skill.id for skill in SKILLS.values() if skill.command),
+    *(skill.id for skill in SKILLS.values() if skill.command and skill.body not in TAUGHT),
 }
 """Skills without an expert yet."""
 
 
-BELOW = {"humanoid-standup/stand-up"}
-"""Skills whose expert is the best there is, and does not do what the words say: docs/experts.md tells of it."""
+BELOW = {"humanoid-standup/stand-up", "half-cheetah/command", "hopper/command"}
+"""Skills whose expert is the best there is, and does not always do what the words say: docs/experts.md and docs/log.md
+tell of it. The teachers are exact while a command holds, and late, or fall, when it changes much."""
 
 
 @pytest.mark.parametrize("skill_id", sorted(WAITING))
@@ -135,6 +138,13 @@ def test_evaluating_all_names_skills_without_an_expert_and_goes_on(tmp_path, mon
 def test_every_other_skill_has_a_shipped_expert_with_its_command_and_score(skill_id):
     from gato.runs import content_hash, read_provenance
 
+    place = find_expert(skill_id)
+    if place != SHIPPED / skill_id:
+        skill = SKILLS[skill_id]
+        assert skill.command and place == SHIPPED / skill.body / "command"
+        actor = load_expert(skill_id, find_env_spec(skill_id))
+        assert evaluate(actor, skill_id, episodes=10, seed=1).success >= 0.9
+        return
     policy = shipped_policy(skill_id)
     assert policy.skill == skill_id
     record = read_provenance(SHIPPED / skill_id)
@@ -158,8 +168,6 @@ BARS = {
 
 @pytest.mark.parametrize("skill_id", BARS)
 def test_shipped_experts_of_standard_tasks_keep_their_bar(skill_id):
-    from gato.skills.evaluate import evaluate
-
     result = evaluate(shipped_policy(skill_id), skill_id, episodes=8, seed=1)
     assert result.return_.mean >= 0.97 * BARS[skill_id]
 
@@ -169,8 +177,6 @@ SPEEDS = {"half-cheetah/run-backward": -3.0, "walker2d/walk-backward": -1.0, "ho
 
 @pytest.mark.parametrize("skill_id", SPEEDS)
 def test_shipped_experts_go_backwards_fast_enough_and_stay_up(skill_id):
-    from gato.skills.evaluate import evaluate
-
     result = evaluate(shipped_policy(skill_id), skill_id, episodes=10, seed=1)
     assert result.measured["forward_speed"] <= SPEEDS[skill_id]
     assert result.success >= 0.9

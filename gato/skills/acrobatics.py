@@ -25,7 +25,7 @@ _HOPS = Condition("vertical_speed", "rms", low=HOPPING)
 _IN_PLACE = (
     Term("bounce", 5.0, limit=1.0),
     Term("forward_speed", 3.0, width=1.5),
-    Term("forward_speed", 1.0, width=0.25),
+    Term("forward_speed", 4.0, width=0.15),
 )
 """Who stands earns less than who hops, and from any speed it pays to slow down."""
 
