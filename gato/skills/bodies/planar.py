@@ -29,8 +29,9 @@ def _swimming_speed(state: State, velocity_BP: np.ndarray) -> np.ndarray:
     """Of the centre of mass, along the mean direction of the parts: a nose that swings goes nowhere."""
     angles_BN, rates_BN = state.qpos_BQ[:, 2:5].cumsum(1), state.qvel_BV[:, 2:5].cumsum(1)
     cos_BN, sin_BN = np.cos(angles_BN), np.sin(angles_BN)
-    x_B = state.qvel_BV[:, 0] - (sin_BN * rates_BN) @ _PART_SHARES
-    y_B = state.qvel_BV[:, 1] + (cos_BN * rates_BN) @ _PART_SHARES
+    # Sums, no matrix products: those have other last bits for other numbers of rows.
+    x_B = state.qvel_BV[:, 0] - (sin_BN * rates_BN * _PART_SHARES).sum(1)
+    y_B = state.qvel_BV[:, 1] + (cos_BN * rates_BN * _PART_SHARES).sum(1)
     along_B, across_B = cos_BN.sum(1), sin_BN.sum(1)
     return (x_B * along_B + y_B * across_B) / np.maximum(np.hypot(along_B, across_B), np.finfo(float).tiny)
 
