@@ -3,8 +3,7 @@
 Each pair of skills, 25 times: one's expert acts for 1 to 5 seconds, then the other's. It succeeds if within 3 seconds
 the moving average of the readings meets its rule and it does not fall, as with words that change mid-run
 (`gato.rollout.switching`). The bar: 95 % of the take-overs of each expert, and falls in at most 1 %. Prints a table and
-writes benchmarks/results/takeovers.json; `--experts FOLDER` tries FOLDER/<body>-<skill> where there is one, and only
-prints.
+writes benchmarks/results/takeovers.json; with `--experts`, as in recipes (`FOLDER/{skill}`), it only prints.
 """
 
 from __future__ import annotations
@@ -16,38 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from gato.experts.adapters import open_expert
-from gato.experts.commanded import Teacher
-from gato.experts.shipped import steady
 from gato.recording.blocks import Plan, record_block
+from gato.recording.crew import find_crew
+from gato.recording.recipe import Recording
 from gato.reporting.skill_scores import done_skills
 from gato.rollout.switching import EARLIEST, LATEST, REACTION, judge
 from gato.runs import write_json
 from gato.skills.bodies import BODIES, get_body
-from gato.skills.evaluate import Actor, Outcome, evaluation_seeds
-from gato.skills.skill import Skill
-from gato.skills.stepper import find_env_spec, make_stepper
+from gato.skills.evaluate import Outcome, evaluation_seeds
+from gato.skills.stepper import make_stepper
 
 TRIALS = 25
 """Of each pair of skills."""
 RESULTS = Path(__file__).parent / "results" / "takeovers.json"
 
 
-def find_experts(skills: list[Skill], folder: Path | None) -> list[Actor]:
-    """One for each skill; a teacher that does several is one actor."""
-    actors: dict[Path, Actor] = {}
-    chosen = []
-    for skill in skills:
-        own = folder / skill.id.replace("/", "-") if folder else None
-        told = folder / f"{skill.body}-command" if folder and skill.command else None
-        text = next((str(place) for place in (own, told) if place and place.is_dir()), steady(skill.id))
-        expert = open_expert(text, find_env_spec(skill.id))
-        is_told = isinstance(expert.actor, Teacher)
-        chosen.append(actors.setdefault(expert.place, expert.actor) if is_told else expert.actor)
-    return chosen
-
-
-def measure(body: str, folder: Path | None = None) -> dict[str, Any]:
+def measure(body: str, experts: str) -> dict[str, Any]:
     """For each skill taken over: success and falls, and both by whom it was taken over from."""
     dt = get_body(body).dt
     skills = [skill for skill in done_skills(body) if not skill.is_commanded]
@@ -57,8 +40,9 @@ def measure(body: str, folder: Path | None = None) -> dict[str, Any]:
     before_B, after_B = np.array(pairs).T
     asked_TB = np.where(np.arange(round((LATEST + REACTION) / dt))[:, None] < first_B, before_B, after_B)
     plan = Plan(0, evaluation_seeds(0, len(pairs)), (0.0,) * len(pairs), asked_TB, asked_TB)
-    stepper = make_stepper(skills[0].id, len(pairs))
-    block = record_block(stepper, find_experts(skills, folder), [skill.id for skill in skills], plan)
+    stepper, ids = make_stepper(skills[0].id, len(pairs)), tuple(skill.id for skill in skills)
+    crew = find_crew(Recording(body, switch=ids, expert=experts), stepper)
+    block = record_block(stepper, crew.experts, ids, plan)
     trials = []
     for (before, after), first, one in zip(pairs, first_B.tolist(), block.episodes(), strict=True):
         fell_before = bool(one.terminations[-1]) and len(one.rewards) <= first
@@ -85,7 +69,7 @@ def main() -> None:
     """All bodies with several skills, or those named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bodies", nargs="*")
-    parser.add_argument("--experts", type=Path)
+    parser.add_argument("--experts", default="steady")
     options = parser.parse_args()
     several = [body for body in BODIES if sum(not skill.is_commanded for skill in done_skills(body)) > 1]
     results = {}
@@ -95,7 +79,7 @@ def main() -> None:
             worst = sorted(found["from"].items(), key=lambda pair: pair[1])[:3]
             told = ", ".join(f"{other.split('/')[1]} {rate:.0%}" for other, rate in worst)
             print(f"{skill:28} {found['success']:6.1%}  falls {found['falls']:6.1%}  worst from {told}", flush=True)
-    if not options.bodies and not options.experts:
+    if not options.bodies and options.experts == "steady":
         write_json(RESULTS, results)
 
 

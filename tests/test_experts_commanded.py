@@ -8,6 +8,7 @@ import pytest
 from gato.data.cache import open_cache
 from gato.data.minari_io import episodes, open_dataset
 from gato.experts import imitate as imitate_module
+from gato.experts.commanded import listening
 from gato.experts.curriculum import CommandedStepper, Part
 from gato.experts.policy import Policy
 from gato.experts.ppo import PPOConfig
@@ -55,7 +56,8 @@ def test_a_teacher_can_begin_as_several_experts_where_each_is_right(tmp_path, mo
     ways = ("hopper/hop-backward@-1:-0.4", "hopper/hop-forward@0.4:2.5")
     parts = [Part.read(way) for way in ways]
     experts = [shipped_policy(part.expert) for part in parts]
-    learned = imitate_module.imitation(SKILL, parts, experts, hidden=(64, 64), seed=0)
+    blank = listening(shipped_policy("hopper/hop-forward"), SKILL)
+    learned = imitate_module.imitation(blank, parts, experts, seed=0)
     stepper = CommandedStepper(SKILL, 64)
     seen_BO = stepper.reset(np.arange(64), range(64))
     errors = {}

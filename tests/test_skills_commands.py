@@ -124,7 +124,7 @@ def test_a_teacher_reads_commands_that_nobody_else_sees():
     training, plain = CommandedStepper(ANT, 3), make_stepper(ANT.id, 3)
     ids = np.arange(3)
     told_BO, plain_BO = training.reset(ids, [0, 1, 2]), plain.reset(ids, [0, 1, 2])
-    views = Views(ANT, plain.spec)
+    views = Views(ANT)
     assert np.array_equal(told_BO, np.concatenate(views.show(plain_BO, plain.command()), 1))
     actor = as_actor(teacher)
     assert isinstance(actor, Teacher)
@@ -200,7 +200,7 @@ def test_commands_are_called_what_people_would_say():
 @pytest.mark.parametrize("body", ["ant", "humanoid", "half-cheetah"])
 def test_a_teacher_is_shown_every_command_from_its_simplest_side(body):
     skill = get_skill(f"{body}/command")
-    views, rng = Views(skill, get_body(body).spec), np.random.default_rng(0)
+    views, rng = Views(skill), np.random.default_rng(0)
     command_BC = np.nan_to_num(draw(skill, rng, 200))
     observations_BO = rng.standard_normal((200, len(get_body(body).spec.observation)))
     seen_BO, told_BC = views.show(observations_BO, command_BC)
@@ -220,7 +220,7 @@ def test_a_teacher_is_shown_every_command_from_its_simplest_side(body):
 
 def test_an_ant_told_to_go_left_goes_ahead_as_another_would_call_it():
     """One that raises its front left leg raises, told to go left, its back left one."""
-    views = Views(get_skill("ant/command"), get_body("ant").spec)
+    views = Views(get_skill("ant/command"))
     names = [element.name for element in get_body("ant").spec.action]
     lifts_A = np.array([name == "hip_1" for name in names], np.float32)[None]
     done_A = views.undo(lifts_A, np.array([[0.0, 0.8, 0.0]]))[0]

@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from gato.experts.policy import Policy
-from gato.experts.views import Views
-from gato.skills.bodies import get_body
+from gato.experts.views import LEFT_AND_RIGHT, Views
 from gato.skills.bodies.symmetry import SignedPermutation, Symmetry
 from gato.skills.commands import checked_command, ranges
 from gato.skills.evaluate import Actor
@@ -20,9 +19,6 @@ from gato.skills.skill import TOLD, Skill
 from gato.skills.stepper import Stepper
 from gato.skills.table import SKILLS
 from gato.specs import COMMANDS, BodySpec, Element
-
-LEFT_AND_RIGHT = ("lateral_speed", "yaw_rate")
-"""Commands that change sign in the mirror."""
 
 
 def axes(skill: Skill) -> list[int]:
@@ -54,7 +50,7 @@ class Teacher:
     """A goal-conditioned policy as an actor of plain observations: it looks up what its stepper asks for."""
 
     def __init__(self, policy: Policy, skill: Skill) -> None:
-        self.policy, self.axes, self.views = policy, axes(skill), Views(skill, get_body(skill.body).spec)
+        self.policy, self.axes, self.views = policy, axes(skill), Views(skill)
         self.stepper: Stepper | None = None
 
     def watch(self, stepper: Stepper) -> None:

@@ -132,7 +132,7 @@ class CommandedStepper(BatchStepper):
 
     def __init__(self, skill: Skill, num_envs: int, *, is_blind: bool = False, randomise: Sequence[str] = ()) -> None:
         super().__init__(skill.id, num_envs, env_spec=find_env_spec(skill.id, randomise))
-        self.axes, self.is_blind, self.views = axes(skill), is_blind, Views(skill, self.body.spec)
+        self.axes, self.is_blind, self.views = axes(skill), is_blind, Views(skill)
         self.spec = teacher_spec(self.body.spec, skill)
 
     def step(self, actions_BA: np.ndarray, ids: np.ndarray | None = None) -> Transition:

@@ -20,7 +20,6 @@ from gato.experts.commanded import axes, listening
 from gato.experts.curriculum import MAX_SEED, CommandedStepper, Part
 from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
-from gato.skills.skill import Skill
 from gato.skills.table import get_skill
 
 log = logging.getLogger("gato.experts")
@@ -31,10 +30,10 @@ NOISE, STD = 0.1, 0.15
 RATE, BATCH = 2e-3, 1024
 
 
-def imitation(
-    skill: Skill, parts: Sequence[Part], policies: Sequence[Policy], *, hidden: Sequence[int], seed: int
-) -> Policy:
-    """A teacher of `skill` that acts as the policies of these parts do; ValueError unless it is told one number."""
+def imitation(blank: Policy, parts: Sequence[Part], policies: Sequence[Policy], *, seed: int) -> Policy:
+    """`blank`, a teacher, with weights by which it acts as the policies of these parts do; ValueError unless it is told
+    one number."""
+    skill = get_skill(blank.skill)
     if len(axes(skill)) != 1:
         raise ValueError(
             f"imitate: {skill.id} is told {len(axes(skill))} numbers; only a teacher of one can be made so"
@@ -42,8 +41,8 @@ def imitation(
     told = [one if get_skill(one.skill).is_commanded else listening(one, skill) for one in policies]
     stepper = CommandedStepper(skill, ENVIRONMENTS)
     rng, ids = np.random.default_rng([seed, 3]), np.arange(ENVIRONMENTS)
-    learner = Imitator([len(stepper.spec.observation), *hidden, len(stepper.spec.action)], rng)
-    policy, seen, intended = replace(told[0], skill=skill.id), [], []
+    learner = Imitator([len(blank.mean_O), *(len(bias) for _, bias in blank.layers)], rng)
+    policy, seen, intended = blank, [], []
     observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=ENVIRONMENTS).tolist())
     for turn in range(ROUNDS):
         for _ in range(STEPS):
@@ -58,11 +57,11 @@ def imitation(
             if len(over):
                 observations_BO[over] = stepper.reset(over, rng.integers(MAX_SEED, size=len(over)).tolist())
         if turn == 0:
-            moments = Moments.zeros(len(stepper.spec.observation))
+            moments = Moments.zeros(len(blank.mean_O))
             moments.update(np.concatenate(seen))
             policy = replace(policy, mean_O=moments.mean, std_O=np.sqrt(moments.variance + 1e-8))
         error = learner.fit(policy.normalise(np.concatenate(seen)), np.concatenate(intended))
-        policy = policy.with_layers(learner.weights(), np.full(len(stepper.spec.action), np.log(STD), np.float32))
+        policy = policy.with_layers(learner.weights(), np.full_like(blank.log_std_A, np.log(STD)))
         log.info("imitating: round %d of %d, mean squared error %.4f", turn + 1, ROUNDS, error)
     return policy
 

@@ -178,7 +178,7 @@ class _Run:
         if self.config.imitate:
             parts = self.config.parts
             policies = [_relative(part.expert, skill.id) for part in parts]
-            return imitation(skill, parts, policies, hidden=self.config.hidden, seed=self.seed)
+            return imitation(self.blank, parts, policies, seed=self.seed)
         parent = _relative(text, skill.id)
         theirs = get_skill(parent.skill)
         if theirs.is_commanded and not skill.is_commanded:

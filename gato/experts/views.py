@@ -13,8 +13,10 @@ import numpy as np
 from gato.skills.bodies import get_body
 from gato.skills.bodies.symmetry import SignedPermutation, Symmetry
 from gato.skills.skill import Skill
-from gato.specs import COMMANDS, BodySpec
+from gato.specs import COMMANDS
 
+LEFT_AND_RIGHT = ("lateral_speed", "yaw_rate")
+"""Commands that change sign in the mirror."""
 FORWARD, LEFT, YAW = (COMMANDS.index(name) for name in ("forward_speed", "lateral_speed", "yaw_rate"))
 _MIRRORED = SignedPermutation(np.arange(3), np.array([1.0, -1.0, -1.0]))
 """(forward, left, yaw)"""
@@ -25,13 +27,13 @@ _QUARTER = SignedPermutation(np.array([1, 0, 2]), np.array([1.0, -1.0, 1.0]))
 class Views:
     """Of all sides a body can be looked at from, the one a teacher sees: told to turn left, and to go ahead."""
 
-    def __init__(self, skill: Skill, spec: BodySpec) -> None:
+    def __init__(self, skill: Skill) -> None:
         body = get_body(skill.body)
-        turns = any(skill.command.get(name, (0.0, 0.0)) != (0.0, 0.0) for name in ("lateral_speed", "yaw_rate"))
+        turns = any(skill.command.get(name, (0.0, 0.0)) != (0.0, 0.0) for name in LEFT_AND_RIGHT)
         self.from_heading = body.from_heading
         self.has_mirror = body.mirror is not None and turns
         self.num_quarters = 4 if body.quarter_turn is not None else 1
-        same = Symmetry(*(_identity(len(elements)) for elements in (spec.observation, spec.action)))
+        same = Symmetry(*(_identity(len(elements)) for elements in (body.spec.observation, body.spec.action)))
         images = [(same, _identity(3))]
         if self.has_mirror:
             assert body.mirror is not None
@@ -42,9 +44,9 @@ class Views:
                 (body.quarter_turn.after(image), _QUARTER.after(command))
                 for image, command in images[-1 - self.has_mirror :]
             ]
-        self.observations = [image.observation for image, _ in images]
-        self.commands = [command for _, command in images]
-        self.undoing = [image.action.inverse() for image, _ in images]
+        self.observations = _stacked([image.observation for image, _ in images])
+        self.commands = _stacked([command for _, command in images])
+        self.undoing = _stacked([image.action.inverse() for image, _ in images])
 
     def choose(self, command_BC: np.ndarray) -> np.ndarray:
         """(B,) int: from which side each body is looked at."""
@@ -69,10 +71,13 @@ def _identity(size: int) -> SignedPermutation:
     return SignedPermutation(np.arange(size), np.ones(size, np.float32))
 
 
-def _each(images: list[SignedPermutation], which_B: np.ndarray, values_BN: np.ndarray) -> np.ndarray:
+def _stacked(images: list[SignedPermutation]) -> SignedPermutation:
+    """One a row."""
+    return SignedPermutation(*(np.stack([getattr(image, name) for image in images]) for name in ("order_N", "sign_N")))
+
+
+def _each(images: SignedPermutation, which_B: np.ndarray, values_BN: np.ndarray) -> np.ndarray:
     """Every row's own image."""
-    if len(images) == 1:
+    if len(images.order_N) == 1:
         return values_BN
-    order_BN = np.stack([image.order_N for image in images])[which_B]
-    sign_BN = np.stack([image.sign_N for image in images])[which_B]
-    return np.take_along_axis(values_BN, order_BN, axis=1) * sign_BN
+    return np.take_along_axis(values_BN, images.order_N[which_B], axis=1) * images.sign_N[which_B]
