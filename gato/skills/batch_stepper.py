@@ -17,7 +17,7 @@ from gato.skills import randomise
 from gato.skills.bodies import get_body
 from gato.skills.bodies.body import CONTACT_FORCES, State
 from gato.skills.commands import Commands
-from gato.skills.environment import check_finite, make_simulation
+from gato.skills.environment import TRUNK, check_finite, make_simulation, reach
 from gato.skills.rewards import CONTACT_TERMS, StepResult, flat, judge, reward
 from gato.skills.table import Skill, get_skill, skills_of
 from gato.skills.transition import Transition
@@ -26,8 +26,6 @@ from gato.specs import near_match
 _ALL = slice(None)
 _KEPT = {"qpos", "qvel", "qacc_warmstart", "time", "ctrl"}
 """Of MuJoCo's data, in a snapshot."""
-TRUNK = 1
-"""MuJoCo's number of a body's first part, after the world."""
 
 
 class BatchStepper:
@@ -55,8 +53,7 @@ class BatchStepper:
         self._ctrl_BA, self._forces_BN6 = self._batch.bind("ctrl"), self._batch.bind("xfrc_applied")
         self._carried_B, self._height_BN = np.zeros(num_envs), self._batch.bind("xpos")[:, :, 2]
         """N that carry each body while it lies, upwards at its trunk; heights of its parts."""
-        mujoco.mj_kinematics(self.model, simulation.data)
-        self._reach = np.linalg.norm(simulation.data.xpos[TRUNK:] - simulation.data.xpos[TRUNK], axis=1).max()
+        self._reach = reach(self.model, simulation.data)
         """m from the trunk to the farthest part: how high it can be carried by its own limbs."""
         simulation.close()
         self._num_contacts_B = self._batch.bind("ncon") if has_contacts else np.zeros(num_envs, np.int32)

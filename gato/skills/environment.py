@@ -34,6 +34,14 @@ ENTRY_POINT = "gato.skills.environment:SkillEnv"
 logger = logging.getLogger(__name__)
 _ONE = np.arange(1)
 MAX_SEED = 2**31 - 1
+TRUNK = 1
+"""MuJoCo's number of a body's first part, after the world."""
+
+
+def reach(model: mujoco.MjModel, data: mujoco.MjData) -> float:
+    """m from the trunk to the farthest part, in the posture of `data`."""
+    mujoco.mj_kinematics(model, data)
+    return float(np.linalg.norm(data.xpos[TRUNK:] - data.xpos[TRUNK], axis=1).max())
 
 
 def skill_env_spec(skill_id: str, randomise: randomising.Ranges | None = None) -> EnvSpec:

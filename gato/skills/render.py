@@ -16,14 +16,11 @@ import mujoco
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from gato.skills.environment import ENTRY_POINT, make_env
+from gato.skills.environment import ENTRY_POINT, TRUNK, make_env, reach
 from gato.skills.spaces import unflatten_action
 
 OFFSCREEN = ("egl", "osmesa")
 """Tried in this order: the graphics card first, then software (Debian's libosmesa6)."""
-
-FIRST_BODY = 1
-"""MuJoCo's number of the torso, or whatever hangs on the world first."""
 
 CAMERA = {"distance": 4.0, "elevation": -20.0}
 """m at most and degrees, where the environment states nothing."""
@@ -94,18 +91,11 @@ def _follow_body(env: gymnasium.Env) -> None:
     if renderer is None or stated.get("trackbodyid") == 0:
         return
     _widen_floor(renderer.model)
-    follow = {"type": mujoco.mjtCamera.mjCAMERA_TRACKING, "trackbodyid": FIRST_BODY}
-    near = {"distance": min(CAMERA["distance"], REACHES * _reach(renderer.model))}
+    follow = {"type": mujoco.mjtCamera.mjCAMERA_TRACKING, "trackbodyid": TRUNK}
+    near = {"distance": min(CAMERA["distance"], REACHES * reach(renderer.model, mujoco.MjData(renderer.model)))}
     renderer.default_cam_config = {**CAMERA, **near, **stated, **follow}
     # None leaves the camera as configured; every number makes it a fixed or a free one.
     renderer.camera_id = None
-
-
-def _reach(model: mujoco.MjModel) -> float:
-    """m from the trunk to the farthest part, as modelled."""
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
-    return float(np.linalg.norm(data.xpos[FIRST_BODY:] - data.xpos[FIRST_BODY], axis=1).max())
 
 
 def _widen_floor(model: mujoco.MjModel) -> None:
