@@ -50,6 +50,35 @@ def test_a_teacher_or_a_plain_expert_can_be_gone_on_from(teacher, tmp_path, skil
     assert len(Policy.load(run / "last").mean_O) == (12 if skill == SKILL.id else 11)
 
 
+def test_what_is_told_grows_from_what_the_expert_does_by_itself(tmp_path, monkeypatch):
+    told = []
+
+    class Watched(CommandedStepper):
+        def reset(self, ids, seeds):
+            observations_BO = super().reset(ids, seeds)
+            told.append(self.commands.parts_BKC[ids][..., 0])
+            return observations_BO
+
+    monkeypatch.setattr("gato.experts.curriculum.CommandedStepper", Watched)
+    config = dataclasses.replace(TINY, hidden=(64, 64), init_from="hopper/hop-forward", widen=0.5)
+    run = train_expert(SKILL.id, steps=2560, seed=0, out=tmp_path / "e", config=config)
+    low, high = SKILL.command["forward_speed"]
+    # Hop-forward does more than a teacher may be told: it begins at the most.
+    assert (told[0] == high).all() and told[-1].min() < 1.0 and (told[-1] >= low).all()
+    again = dataclasses.replace(config, init_from=str(run))
+    with pytest.raises(ValueError, match="from an expert that is not"):
+        train_expert(SKILL.id, steps=300, seed=0, out=tmp_path / "f", config=again)
+
+
+def test_a_run_whose_commands_grow_is_resumed_where_it_was():
+    stepper = CommandedStepper(SKILL, 2)
+    stepper.commands.centre_C[0] = 1.5
+    kept = stepper.snapshot()
+    other = CommandedStepper(SKILL, 2)
+    other.restore(kept)
+    assert other.commands.centre_C[0] == 1.5
+
+
 def test_a_teacher_can_begin_as_several_experts_where_each_is_right(tmp_path, monkeypatch):
     for name, value in {"ENVIRONMENTS": 64, "STEPS": 100, "ROUNDS": 4}.items():
         monkeypatch.setattr(imitate_module, name, value)

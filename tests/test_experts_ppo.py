@@ -263,6 +263,8 @@ def test_noise_is_held_below_a_line_over_the_run():
 def test_shares_of_a_curriculum_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"start_share=2 \(allowed: 0 to 1\), lift=-1 \(allowed: 0 to 1\)"):
         PPOConfig(start_share=2, lift=-1)
+    with pytest.raises(ValueError, match=r"widen=0.5 \(allowed: 0 to 1, and 0 without init_from\)"):
+        PPOConfig(widen=0.5)
 
 
 def test_the_normaliser_of_an_expert_that_is_trained_on_stays():

@@ -16,18 +16,22 @@ from gato.experts.policy import Policy
 from gato.experts.views import Views
 from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies.body import State
+from gato.skills.commands import ranges
+from gato.skills.evaluate import evaluate
 from gato.skills.randomise import read_ranges
 from gato.skills.skill import Skill
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import get_skill
 from gato.skills.transition import Transition
-from gato.specs import _Arrays
+from gato.specs import COMMANDS, _Arrays
 
 MAX_SEED = 2**31 - 1
 VISIT_STEPS, STEPS_A_POLICY = 1000, 200
 """Control steps a policy in which start states are gathered, and their mean number until another policy takes over."""
 START_NOISE = 0.1
 """Standard deviation of the action noise (units of half the box) under which start states are gathered."""
+
+HABIT_EPISODES = 8
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,10 @@ class Curriculum:
     """A goal-conditioned teacher is not told what it is paid for: it learns to move in every way there is."""
     randomise: tuple[str, ...] = ()
     """NAME=LOWEST:HIGHEST of mass, friction, strength: factors by which the body differs from episode to episode."""
+    widen: float = 0.0
+    """Over that share of the run what a teacher is told grows from what the expert of `init_from` does by itself to all
+    that it shall follow: a body that falls when it slows down learns to slow down little by little (Margolis et al.
+    2022)."""
     lift: float = 0.0
     """Share of its weight that the body is carried by at most while it lies, at its trunk: all of it in one
     environment, none in another, and less and less of it over the run. Who gets up with help learns what it is worth
@@ -101,6 +109,7 @@ class Curriculum:
         return {
             "start_share": (0 <= self.start_share <= 1, "0 to 1"),
             "reward_limit": (self.reward_limit is None or math.isfinite(self.reward_limit), "finite numbers"),
+            "widen": (0 <= self.widen <= bool(self.init_from), "0 to 1, and 0 without init_from"),
             "lift": (0 <= self.lift <= 1, "0 to 1"),
         }
 
@@ -157,6 +166,20 @@ def training_stepper(
     if not isinstance(stepper, BatchStepper):
         raise ValueError(f"{skill_id}: training needs mujoco.batch; install mujoco >= 4.0")
     return stepper
+
+
+def habit(policy: Policy, skill: Skill, *, seed: int) -> np.ndarray:
+    """What a plain policy does by itself of what a teacher of `skill` is told, (C,): where the commands begin to grow.
+
+    ValueError where there is nothing to grow.
+    """
+    if not skill.is_commanded or get_skill(policy.skill).is_commanded:
+        raise ValueError(
+            f"widen, for {skill.id} from {policy.skill}: it makes a teacher that is told numbers from an expert "
+            "that is not; leave it out, or begin from such an expert with init_from"
+        )
+    measured = evaluate(policy, policy.skill, episodes=HABIT_EPISODES, seed=seed).measured
+    return np.clip([measured.get(name, 0.0) for name in COMMANDS], *ranges(skill))
 
 
 def gather_starts(

@@ -29,7 +29,7 @@ from safetensors.numpy import save
 
 from gato.experts.collect import FAILURE_COST, Collector, Rollout
 from gato.experts.commanded import as_actor, listening, obeying, teacher_mirror
-from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
+from gato.experts.curriculum import StartedStepper, gather_starts, habit, training_stepper
 from gato.experts.imitate import imitation
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
@@ -134,6 +134,9 @@ class _Run:
         visitors = [_relative(text, skill_id) for text in config.start_states]
         is_fresh = config.is_fresh
         starts = gather_starts(visitors, seed=seed, with_reversed=is_fresh, lift=config.lift) if visitors else None
+        if config.widen and not (folder / STATE).is_file():
+            stepper.commands.share = 0.0
+            stepper.commands.centre_C[:] = habit(_relative(config.init_from, skill_id), get_skill(skill_id), seed=seed)
         self.collector = Collector(
             stepper,
             seed=seed,
@@ -239,8 +242,12 @@ class _Run:
         return figures
 
     def _help(self) -> None:
-        """All of `lift` in one row to nothing in another, and less and less of it: rows teach those with less help."""
-        share = self.config.lift * (1 - self.iteration / self.num_iterations)
+        """All of `lift` in one row to nothing in another, and less and less of it: rows teach those with less help.
+        With `widen`, what is told comes as near to the whole of it as it is time for."""
+        done = self.iteration / self.num_iterations
+        if self.config.widen:
+            self.collector.stepper.commands.share = min(1.0, done / self.config.widen)
+        share = self.config.lift * (1 - done)
         self.collector.stepper.lift(np.linspace(0, share, self.config.num_envs))
 
     def save(self) -> None:

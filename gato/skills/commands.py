@@ -31,6 +31,8 @@ class Commands:
         self.phase_B = np.zeros(num_rows, np.int64)
         """Steps of the first command that are left out."""
         self.is_drawn_B = np.zeros(num_rows, np.bool_)
+        self.centre_C, self.share = np.zeros(len(COMMANDS)), 1.0
+        """What is drawn lies at that share of its distance from `centre_C`: who learns may begin with little."""
 
     def select(self, ids: np.ndarray, skill: Skill) -> None:
         """Rows `ids` are asked for that skill: by its own numbers, or what is drawn at their next `begin`."""
@@ -45,7 +47,8 @@ class Commands:
             if skill.is_commanded:
                 rng = np.random.default_rng([seed, STREAM])
                 self.phase_B[row] = rng.integers(self.period)
-                self.parts_BKC[row] = draw(skill, rng, self.parts_BKC.shape[1])
+                drawn_KC = draw(skill, rng, self.parts_BKC.shape[1])
+                self.parts_BKC[row] = drawn_KC + (1 - self.share) * (self.centre_C - drawn_KC)
 
     def tell(self, ids: np.ndarray, command_BC: np.ndarray) -> None:
         """From now on, and until their next `begin`, rows `ids` are asked for these numbers."""
@@ -58,7 +61,7 @@ class Commands:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that says what is asked for: what `restore` takes."""
-        return {name: getattr(self, name).copy() for name in ("parts_BKC", "phase_B", "is_drawn_B")}
+        return {name: getattr(self, name).copy() for name in ("parts_BKC", "phase_B", "is_drawn_B", "centre_C")}
 
     def restore(self, kept: Mapping[str, np.ndarray]) -> None:
         """Goes on from a `snapshot`."""
