@@ -1,5 +1,6 @@
 """The tables say what Gymnasium says, and their rules judge as they read."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -215,6 +216,8 @@ def test_reward_adds_weighted_terms_up_to_their_limits() -> None:
     assert reward((Term("action_change", -1.0),), step).tolist() == [-9.0, -0.25]
     assert reward((Term("forward_speed_error", 3.0, width=0.25),), step).tolist() == [3 / 257, 1.5]
     assert reward((Term("forward_speed_progress", 2.0),), step).tolist() == [-6.0, 0.0]  # twice as fast: as if it stood
+    still = replace(step, command_BC=np.zeros((2, 3)))
+    assert reward((Term("forward_speed_progress", 2.0),), still).tolist() == [-6.0, -1.0]
 
 
 def test_brackets_are_added_first() -> None:
