@@ -135,6 +135,18 @@ def test_exploration_never_falls_below_its_floor():
     assert np.exp(learner.weights()[1]).min() >= 0.3 - 1e-6
 
 
+@pytest.mark.parametrize(("asked", "begins"), [(None, 0.05), (0.3, 0.3)])
+def test_an_expert_gone_on_from_keeps_its_noise_unless_told_another(asked, begins):
+    """Bug: a noise that was asked for only held the expert's own down, and a quiet one explored nothing."""
+    quiet = Learner(PPOConfig(hidden=(8,), initial_std=0.05), num_observations=O, num_actions=A, seed=0)
+    layers, log_std_A = quiet.weights()
+    ones_O, ones_A = np.ones(O), np.ones(A)
+    bounds = {"mean_O": ones_O, "std_O": ones_O, "low_A": -ones_A, "high_A": ones_A}
+    learner = Learner(PPOConfig(hidden=(8,), initial_std=asked), num_observations=O, num_actions=A, seed=1)
+    learner.begin_from(Policy("ant/stand", layers=layers, log_std_A=log_std_A, **bounds))
+    np.testing.assert_allclose(np.exp(learner.weights()[1]), begins, rtol=1e-6)
+
+
 def test_moments_in_pieces_equal_moments_at_once():
     data = np.random.default_rng(0).normal(3.0, 2.0, size=(100, 4))
     moments = Moments.zeros(4)

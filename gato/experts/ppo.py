@@ -31,6 +31,8 @@ RATE_STEP, MOST_RATE = 1.5, 4.0
 far above its schedule it may rise (Rudin et al. 2022)."""
 MOST_DIVERGENCE = 2.5
 """Times the target divergence: an epoch that moved the policy further is the last of its update."""
+FIRST_STD = 0.6
+"""Exploration noise of fresh weights, where nothing else is asked for."""
 LAST_LAYER_GAIN = 0.01
 """Of the actor: first actions are near zero, whatever is observed."""
 
@@ -55,8 +57,9 @@ class PPOConfig(Curriculum):
     """KL divergence (nats) an update should move the policy by; the learning rate follows it. 0 for a fixed rate."""
     discount: float = 0.99
     """Of rewards, a step."""
-    initial_std: float = 0.6
-    """Exploration noise at the beginning, in units of half the action box; with `init_from` it is the expert's own."""
+    initial_std: float | None = None
+    """Exploration noise at the beginning, in units of half the action box; None: 0.6, with `init_from` the expert's
+    own, which has become quiet: to learn something new it must be made louder."""
     minimal_std: float = 0.0
     """Exploration noise never falls below this; a floor makes gaits that forgive disturbed actions."""
     final_std: float | None = None
@@ -65,21 +68,27 @@ class PPOConfig(Curriculum):
     symmetric: bool = False
     """Learn from the mirror image of every step, too (Mittal et al. 2024); for bodies that are alike on both sides."""
 
+    @property
+    def first_std(self) -> float:
+        """The noise of fresh weights."""
+        return FIRST_STD if self.initial_std is None else self.initial_std
+
     def most_std(self, done: float) -> float:
         """The loudest exploration noise allowed when that share of the run is done."""
-        return math.inf if self.final_std is None else self.initial_std ** (1 - done) * self.final_std**done
+        return math.inf if self.final_std is None else self.first_std ** (1 - done) * self.final_std**done
 
     def __post_init__(self) -> None:
-        above = ("num_envs", "rollout_steps", "minibatch_size", "epochs", "learning_rate", "initial_std")
+        above = ("num_envs", "rollout_steps", "minibatch_size", "epochs", "learning_rate")
         allowed = {
+            "initial_std": (0 < self.first_std < math.inf, "above 0"),
             **{name: (0 < getattr(self, name) < math.inf, "above 0") for name in above},
             "hidden": (all(width > 0 for width in self.hidden), "widths above 0"),
             "target_divergence": (0 <= self.target_divergence < math.inf, "0 or more"),
             "discount": (0 <= self.discount < 1, "0 to below 1"),
-            "minimal_std": (0 <= self.minimal_std <= self.initial_std, "0 to initial_std"),
+            "minimal_std": (0 <= self.minimal_std <= self.first_std, "0 to initial_std"),
             "final_std": (
                 self.final_std is None
-                or (self.final_std > 0 and self.minimal_std <= self.final_std <= self.initial_std),
+                or (self.final_std > 0 and self.minimal_std <= self.final_std <= self.first_std),
                 "above 0, minimal_std to initial_std",
             ),
             **self.limits(),
@@ -120,7 +129,7 @@ class Learner:
         self.actor = TanhNetwork(actor, weights, gradients)
         self.critic = TanhNetwork(critic, *_with_gradient(self.flats[1]))
         self.actor.initialise(last_gain=LAST_LAYER_GAIN, generator=generator)
-        self.log_std_A.fill_(math.log(config.initial_std))
+        self.log_std_A.fill_(math.log(config.first_std))
         self.critic.initialise(last_gain=1.0, generator=generator)
         groups = [{"params": [flat]} for flat in self.flats]
         self.optimiser = torch.optim.Adam(groups, config.learning_rate, eps=ADAM_EPSILON, fused=True)
@@ -264,8 +273,9 @@ class Learner:
         for ours, theirs in zip(self.actor.layers, policy.layers, strict=True):
             for view, array in zip(ours, theirs, strict=True):
                 view.copy_(torch.from_numpy(array))
-        floor = math.log(max(self.config.minimal_std, 1e-8))
-        self.log_std_A.copy_(torch.from_numpy(policy.log_std_A)).clamp_(min=floor)
+        if self.config.initial_std is None:
+            self.log_std_A.copy_(torch.from_numpy(policy.log_std_A))
+        self.log_std_A.clamp_(min=math.log(max(self.config.minimal_std, 1e-8)))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights, Adam's moments and the random order: arrays, and facts that JSON can hold."""
