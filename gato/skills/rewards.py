@@ -162,9 +162,9 @@ TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     "tip_cost": _tip_cost,
     "swing_cost": _swing_cost,
 }
-"""Backward speed in m/s; an error is a reading less what was asked for, progress the reading towards that, less what
-is beyond; the action change is the sum of squared differences to the action before; bounce is the square of the
-vertical speed; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the sum of squared actions
+"""Backward speed in m/s; an error is a reading less what was asked for, progress the reading towards that, less what is
+beyond; the action change is the sum of squared differences to the action before; bounce is the square of the vertical
+speed; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the sum of squared actions
 (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces and torques (clipped:
 each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the rail, and swing cost
 how fast its poles turn, as Gymnasium weighs them. A reading of the body is a term by its own name."""
