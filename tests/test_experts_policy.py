@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from gato.experts.policy import Policy
+from gato.experts.shipped import shipped_policy
+from gato.skills.bodies import get_body
 
 
 def small_policy(low=-1.0, high=1.0):
@@ -91,3 +93,17 @@ def test_tanh_policies_are_written_as_before_and_unknown_formats_are_named(tmp_p
         (folder / "policy.json").write_text(json.dumps({**facts, **wrong}))
         with pytest.raises(ValueError, match=told):
             Policy.load(folder)
+
+
+def test_angles_are_seen_within_half_a_turn_and_else_to_the_bit():
+    """Bug: nobody could take over from a flip, whose pitch counts turns that no other expert has ever seen."""
+    body = get_body("half-cheetah")
+    observations_BO = np.random.default_rng(0).normal(size=(5, len(body.spec.observation)))
+    observations_BO[:, 1] = [0.3, 3.0, 3.0 + 4 * np.pi, -3.0 - 2 * np.pi, 7.0]
+    seen_BO = body.as_it_looks(observations_BO)
+    np.testing.assert_allclose(seen_BO[:, 1], [0.3, 3.0, 3.0, -3.0, 7.0 - 2 * np.pi])
+    assert (seen_BO[:2] == observations_BO[:2]).all() and observations_BO[4, 1] == 7.0
+    policy = shipped_policy("half-cheetah/run-forward")
+    turned_BO = observations_BO.copy()
+    turned_BO[:, 1] += 6 * np.pi
+    np.testing.assert_allclose(policy(turned_BO), policy(observations_BO), atol=1e-5)

@@ -80,6 +80,15 @@ def test_a_fall_within_three_seconds_is_no_obedience_and_a_later_one_does_not_co
     assert judge(BACKWARD, rollout(np.full(100, -3.0), pitch_T=upside_down_T).outcome, 20, DT) == Trial(True, None)
 
 
+def test_who_takes_over_from_a_flip_has_landed_when_it_obeys_and_counts_no_turns() -> None:
+    """Bug: turns that a flip had made before the switch were held against whoever came after it."""
+    speed_T = np.full(100, -3.0)
+    turned_T = np.minimum(np.arange(100) * 0.5, 5 * 2 * np.pi)
+    assert judge(BACKWARD, rollout(speed_T, pitch_T=turned_T).outcome, 20, DT) == Trial(False, pytest.approx(41 * DT))
+    lying_T = np.minimum(turned_T, 5 * np.pi)
+    assert judge(BACKWARD, rollout(speed_T, pitch_T=lying_T).outcome, 20, DT) == Trial(True, None)
+
+
 def test_switching_is_repeatable_and_needs_two_skills(model: Gato, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switching_module, "EARLIEST", 2 * DT)
     monkeypatch.setattr(switching_module, "LATEST", 4 * DT)

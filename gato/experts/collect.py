@@ -122,7 +122,7 @@ class Collector:
         returns: list[float] = []
         lengths: list[int] = []
         for t in range(num_steps):
-            raw_TBO[t] = self.observations_BO
+            raw_TBO[t] = policy.see(self.observations_BO)
             normalised_TBO[t] = policy.normalise(self.observations_BO)
             actions_TBA[t] = policy.act(normalised_TBO[t]) + std_A * noise_TBA[t]
             step = self.stepper.step(policy.to_box(actions_TBA[t]))
@@ -144,7 +144,7 @@ class Collector:
                 self.observations_BO[ended] = self._begin(ended)
                 self.discounted_B[ended] = self.returns_B[ended] = self.lengths_B[ended] = 0
                 self.limits_B[ended] = self.longest_B[ended]
-        raw_TBO[num_steps] = self.observations_BO
+        raw_TBO[num_steps] = policy.see(self.observations_BO)
         normalised_TBO[num_steps] = policy.normalise(self.observations_BO)
         scaled_TB = rewards_TB / np.sqrt(self.return_moments.variance + 1e-8)
         scaled_TB -= self.failure_cost * terminated_TB

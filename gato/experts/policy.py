@@ -20,6 +20,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from gato.runs import write_atomic, write_json
+from gato.skills.bodies import get_body
+from gato.skills.table import SKILLS
 from gato.specs import near_match
 
 FORMATS = (1, 2)
@@ -63,9 +65,14 @@ class Policy:
         noise_BA = rng.standard_normal(mean_BA.shape, np.float32)
         return self.to_box(mean_BA + np.exp(self.log_std_A) * noise_BA)
 
+    def see(self, observations_BO: np.ndarray) -> np.ndarray:
+        """Angles within half a turn: who takes over from a flip has never counted turns."""
+        skill = SKILLS.get(self.skill)
+        return observations_BO if skill is None else get_body(skill.body).as_it_looks(observations_BO)
+
     def normalise(self, observations_BO: np.ndarray) -> np.ndarray:
         """Standardised, clipped float32 observations: what the network reads."""
-        scaled_BO = (observations_BO - self.mean_O) / self.std_O
+        scaled_BO = (self.see(observations_BO) - self.mean_O) / self.std_O
         return np.clip(scaled_BO, -self.observation_clip, self.observation_clip, out=scaled_BO).astype(np.float32)
 
     def act(self, normalised_BO: np.ndarray) -> np.ndarray:

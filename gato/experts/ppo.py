@@ -87,8 +87,7 @@ class PPOConfig(Curriculum):
             "discount": (0 <= self.discount < 1, "0 to below 1"),
             "minimal_std": (0 <= self.minimal_std <= self.first_std, "0 to initial_std"),
             "final_std": (
-                self.final_std is None
-                or (self.final_std > 0 and self.minimal_std <= self.final_std <= self.first_std),
+                self.final_std is None or (self.final_std > 0 and self.minimal_std <= self.final_std <= self.first_std),
                 "above 0, minimal_std to initial_std",
             ),
             **self.limits(),

@@ -15,6 +15,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.wrappers import TransformObservation
 
 from gato.experts.logs import LoggerName, Writer, open_writers
 from gato.experts.policy import Policy
@@ -23,6 +24,7 @@ from gato.experts.train import EVALUATION_EPISODES, EVALUATION_SEED, NUM_EVALUAT
 from gato.experts.vecnormalize import Normaliser, normaliser
 from gato.progress import Progress
 from gato.runs import open_run, write_json, write_provenance
+from gato.skills.bodies import get_body
 from gato.skills.environment import make_env
 from gato.skills.evaluate import evaluate
 from gato.skills.stepper import find_env_spec
@@ -163,10 +165,12 @@ def _model(skill_id: str, algorithm: str, *, steps: int, seed: int) -> Any:
     from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
     own = SETTINGS[algorithm]
-    env_spec = find_env_spec(skill_id)
+    env_spec, body = find_env_spec(skill_id), get_body(get_skill(skill_id).body)
 
     def make() -> gymnasium.Env[Any, Any]:
-        return Monitor(make_env(env_spec, disable_env_checker=True))
+        env = make_env(env_spec, disable_env_checker=True)
+        # As a Policy will see it.
+        return Monitor(TransformObservation(env, body.as_it_looks, env.observation_space))
 
     env: VecEnv = DummyVecEnv([make] * own.get("num_envs", 1))
     if algorithm == "a2c":

@@ -2,12 +2,12 @@
 
 In: a model and the skills of a body. Out: a `Switching`. A trial begins under one skill's prompt and gets another's at
 a random time. It is obeyed if, within `REACTION` of simulated time, the moving average of the readings meets what the
-new skill's rule says of means, and the body keeps to what the rule says of extremes and does not fall.
+new skill's rule says of means, and the body from then on keeps to what it says of extremes and does not fall.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -24,6 +24,7 @@ REACTION = 3.0
 """s; the time in which a new prompt must show."""
 AVERAGE = 0.5
 """s; the moving average that is judged, about one stride."""
+TURN = 2 * np.pi
 EARLIEST, LATEST = 1.0, 5.0
 """s; the new prompt comes at a uniformly random time between them."""
 
@@ -92,17 +93,24 @@ class Trial:
 def judge(skill: Skill, outcome: Outcome, first: int, dt: float) -> Trial:
     """What came of asking for `skill` from control step `first` (of `dt` seconds) of an episode."""
     last = first + round(REACTION / dt)
-    readings = {name: values[:last] for name, values in outcome.readings.items()}
     extremes = [condition for condition in skill.rule if condition.statistic in ("min", "max")]
     means = [condition for condition in skill.rule if condition not in extremes]
-    fell = outcome.terminated and outcome.length <= last
-    after = {name: values[first:] for name, values in readings.items()}
-    fell |= not all(condition.holds(after) for condition in extremes if not fell)
-    if fell:
+    if outcome.terminated and outcome.length <= last:
         return Trial(True, None)
     width = round(AVERAGE / dt)
     for end in range(first + 1, last + 1):
-        window = {name: values[max(end - width, 0) : end] for name, values in readings.items()}
-        if all(condition.holds(window) for condition in means):
+        window = {name: values[max(end - width, 0) : end] for name, values in outcome.readings.items()}
+        rest = _without_turns(skill, outcome.readings, end - 1, last)
+        if all(one.holds(window) for one in means) and all(one.holds(rest) for one in extremes):
             return Trial(False, (end - first) * dt)
-    return Trial(False, None)
+    landed = _without_turns(skill, outcome.readings, last - 1, last)
+    return Trial(not all(one.holds(landed) for one in extremes), None)
+
+
+def _without_turns(skill: Skill, readings: Mapping[str, np.ndarray], begin: int, end: int) -> dict[str, np.ndarray]:
+    """Readings from step `begin` to `end`, angles without the whole turns that an earlier skill may have made."""
+    units = {name: reading.unit for name, reading in get_body(skill.body).readings.items()}
+    turns = {
+        name: np.round(values[begin] / TURN) * TURN * (units.get(name) == "rad") for name, values in readings.items()
+    }
+    return {name: values[begin:end] - turns[name] for name, values in readings.items()}

@@ -6,14 +6,11 @@ In: nothing. Out: `ACROBATICS`.
 
 from __future__ import annotations
 
-import numpy as np
-
 from gato.skills.rewards import Term
 from gato.skills.skill import Condition, Skill
 
-TURN = 2 * np.pi
-FLIPS = 3
-"""Whole turns in an episode, at least."""
+FLIPPING = 3.0
+"""rad/s: how fast a body that flips turns over on average, at least: once in two seconds."""
 IN_PLACE = 0.2
 """m/s: how fast a body that hops in place may wander."""
 HOPPING = 0.4
@@ -36,7 +33,7 @@ ACROBATICS = (
         is_standard=False,
         reward=(Term("pitch_rate", 1.0, limit=8.0), Term("control_cost", -0.1)),
         prompt="do a front flip",
-        rule=(Condition("pitch", "max", low=FLIPS * TURN),),
+        rule=(Condition("pitch_rate", "mean", low=FLIPPING),),
         reading="pitch_rate",
     ),
     Skill(
@@ -45,7 +42,7 @@ ACROBATICS = (
         is_standard=False,
         reward=(Term("pitch_rate", -1.0, least=-8.0), Term("control_cost", -0.1)),
         prompt="do a back flip",
-        rule=(Condition("pitch", "min", high=-FLIPS * TURN),),
+        rule=(Condition("pitch_rate", "mean", high=-FLIPPING),),
         reading="pitch_rate",
     ),
     Skill(

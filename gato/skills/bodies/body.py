@@ -80,6 +80,8 @@ class Body:
     """As a body that looks to the left would call it, `from_heading`; None: it is not built alike on four sides."""
     from_heading: Callable[[np.ndarray], np.ndarray] | None = None
     """(B, O) -> (B, O): what is sensed, seen from the body's own heading; None: it always looks the same way."""
+    turning: tuple[int, ...] = ()
+    """Elements of the observation that are angles and count whole turns."""
     description: Mapping[str, Any] | None = None
     """Of a robot of one's own, in JSON: what `gato.skills.robots` makes it from."""
 
@@ -92,6 +94,15 @@ class Body:
     def dt(self) -> float:
         """Seconds a control step."""
         return self.timestep * self.frame_skip
+
+    def as_it_looks(self, observations_XO: np.ndarray) -> np.ndarray:
+        """Observations (..., O) of a body that turned over and again as if it had not: angles within half a turn."""
+        if not self.turning:
+            return observations_XO
+        seen_XO, angles_XT = observations_XO.copy(), observations_XO[..., self.turning]
+        turned_XT = (angles_XT + np.pi) % (2 * np.pi) - np.pi
+        seen_XO[..., self.turning] = np.where(np.abs(angles_XT) > np.pi, turned_XT, angles_XT)
+        return seen_XO
 
     def state_of(self, data: Any, masses_N: np.ndarray) -> State:
         """One simulation (MuJoCo's `MjData`) as it stands, B = 1."""

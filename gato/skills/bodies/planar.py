@@ -66,6 +66,7 @@ HALF_CHEETAH = Body(
     observe=coordinates(),
     start=noisy_start(0.1, has_normal_velocity=True),
     readings=_readings(height_offset=0.7),
+    turning=(1,),
 )
 
 HOPPER = Body(
