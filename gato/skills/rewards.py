@@ -17,6 +17,10 @@ from gato.skills.bodies.pendulums import tip
 from gato.specs import COMMANDS
 
 
+SWAY = 0.3
+"""m/s and rad/s: who walks sways. What is off by less than this costs little, or nobody would begin to walk."""
+
+
 @dataclass(slots=True)
 class StepResult:
     """One control step of B environments of one body."""
@@ -83,7 +87,8 @@ def _progress(name: str) -> Callable[[StepResult], np.ndarray]:
 
     def progress(step: StepResult) -> np.ndarray:
         asked_B = step.command_BC[:, index]
-        return np.abs(asked_B) - np.abs(step.readings[name] - asked_B)
+        missed_B = step.readings[name] - asked_B
+        return np.abs(asked_B) + SWAY - np.sqrt(missed_B * missed_B + SWAY * SWAY)
 
     return progress
 
@@ -163,11 +168,11 @@ TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     "swing_cost": _swing_cost,
 }
 """Backward speed in m/s; an error is a reading less what was asked for, progress the reading towards that, less what is
-beyond; the action change is the sum of squared differences to the action before; bounce is the square of the vertical
-speed; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the sum of squared actions
-(exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces and torques (clipped:
-each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the rail, and swing cost
-how fast its poles turn, as Gymnasium weighs them. A reading of the body is a term by its own name."""
+beyond, and little less for a sway; the action change is the sum of squared differences to the action before; bounce is
+the square of the vertical speed; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the
+sum of squared actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces
+and torques (clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the
+rail, and swing cost how fast its poles turn, as Gymnasium weighs them. A reading of the body is a term by its own name."""
 _NEEDS = {
     "backward_speed": "forward_speed",
     **{f"{name}_{kind}": name for name in COMMANDS for kind in ("error", "progress")},
