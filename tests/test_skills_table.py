@@ -215,14 +215,10 @@ def test_reward_adds_weighted_terms_up_to_their_limits() -> None:
     assert reward((Term("pitch_cost", -1.0, limit=4.0),), step).tolist() == [-0.25, -4.0]
     assert reward((Term("action_change", -1.0),), step).tolist() == [-9.0, -0.25]
     assert reward((Term("forward_speed_error", 3.0, width=0.25),), step).tolist() == [3 / 257, 1.5]
-    progress = (Term("forward_speed_progress", 2.0),)
-    np.testing.assert_allclose(
-        reward(progress, step), [2 * (1.3 - np.hypot(4.0, 0.3)), 2 * (0.55 - np.hypot(0.25, 0.3))]
-    )
-    still = replace(step, command_BC=np.zeros((2, 3)))
-    np.testing.assert_allclose(
-        reward(progress, still), [2 * (0.3 - np.hypot(3.0, 0.3)), 2 * (0.3 - np.hypot(0.5, 0.3))]
-    )
+    progress, still = (Term("forward_speed_progress", 2.0),), replace(step, command_BC=np.zeros((2, 3)))
+    told, told_nothing = [1.3 - np.hypot(4.0, 0.3), 0.55 - np.hypot(0.25, 0.3)], 0.3 - np.hypot([3.0, 0.5], 0.3)
+    np.testing.assert_allclose(reward(progress, step), 2 * np.array(told))
+    np.testing.assert_allclose(reward(progress, still), 2 * told_nothing)
 
 
 def test_brackets_are_added_first() -> None:

@@ -16,7 +16,6 @@ from gato.skills.bodies.body import CONTACT_FORCES, State
 from gato.skills.bodies.pendulums import tip
 from gato.specs import COMMANDS
 
-
 SWAY = 0.3
 """m/s and rad/s: who walks sways. What is off by less than this costs little, or nobody would begin to walk."""
 
@@ -172,7 +171,8 @@ beyond, and little less for a sway; the action change is the sum of squared diff
 the square of the vertical speed; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the
 sum of squared actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces
 and torques (clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the
-rail, and swing cost how fast its poles turn, as Gymnasium weighs them. A reading of the body is a term by its own name."""
+rail, and swing cost how fast its poles turn, as Gymnasium weighs them. A reading of the body is a term by its own
+name."""
 _NEEDS = {
     "backward_speed": "forward_speed",
     **{f"{name}_{kind}": name for name in COMMANDS for kind in ("error", "progress")},
