@@ -86,10 +86,17 @@ def _progress(name: str) -> Callable[[StepResult], np.ndarray]:
 
     def progress(step: StepResult) -> np.ndarray:
         asked_B = step.command_BC[:, index]
-        missed_B = step.readings[name] - asked_B
-        return np.abs(asked_B) + SWAY - np.sqrt(missed_B * missed_B + SWAY * SWAY)
+        return np.abs(asked_B) - _beyond_sway(step.readings[name] - asked_B)
 
     return progress
+
+
+def _beyond_sway(speed_B: np.ndarray) -> np.ndarray:
+    return np.sqrt(speed_B * speed_B + SWAY * SWAY) - SWAY
+
+
+def _drift_cost(step: StepResult) -> np.ndarray:
+    return _beyond_sway(step.readings["forward_speed"])
 
 
 def _action_change(step: StepResult) -> np.ndarray:
@@ -156,6 +163,7 @@ TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
     **{f"{name}_progress": _progress(name) for name in COMMANDS},
     "action_change": _action_change,
     "bounce": _bounce,
+    "drift_cost": _drift_cost,
     "lift": _lift,
     "alive": _alive,
     "control_cost": _control_cost,
@@ -168,15 +176,16 @@ TERMS: dict[str, Callable[[StepResult], np.ndarray]] = {
 }
 """Backward speed in m/s; an error is a reading less what was asked for, progress the reading towards that, less what is
 beyond, and little less for a sway; the action change is the sum of squared differences to the action before; bounce is
-the square of the vertical speed; lift is height by the seconds of a simulation step; alive 1 or 0; control cost is the
-sum of squared actions (exact: in double precision); pitch cost rad^2; contact cost is the sum of squared contact forces
-and torques (clipped: each within +-1); tip cost is how far the double pendulum's tip is from 2 m over the middle of the
-rail, and swing cost how fast its poles turn, as Gymnasium weighs them. A reading of the body is a term by its own
-name."""
+the square of the vertical speed, drift cost how far the forward speed is from 0, little for a sway; lift is height by
+the seconds of a simulation step; alive 1 or 0; control cost is the sum of squared actions (exact: in double precision);
+pitch cost rad^2; contact cost is the sum of squared contact forces and torques (clipped: each within +-1); tip cost is
+how far the double pendulum's tip is from 2 m over the middle of the rail, and swing cost how fast its poles turn, as
+Gymnasium weighs them. A reading of the body is a term by its own name."""
 _NEEDS = {
     "backward_speed": "forward_speed",
     **{f"{name}_{kind}": name for name in COMMANDS for kind in ("error", "progress")},
     "bounce": "vertical_speed",
+    "drift_cost": "forward_speed",
     "lift": "height",
     "pitch_cost": "pitch",
     **dict.fromkeys(CONTACT_TERMS, CONTACT_FORCES),
