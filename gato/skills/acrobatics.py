@@ -62,7 +62,7 @@ ACROBATICS = (
         is_standard=False,
         reward=(
             *_IN_PLACE,
-            Term("alive", 1.0),
+            Term("alive", 3.0),
             Term("control_cost", -1e-2),
             Term("pitch_cost", -1.0),
         ),
