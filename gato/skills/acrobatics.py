@@ -21,8 +21,8 @@ HOPPING = 0.4
 _STAYS = Condition("forward_speed", "mean", -IN_PLACE, IN_PLACE)
 _HOPS = Condition("vertical_speed", "rms", low=HOPPING)
 
-_IN_PLACE = (Term("bounce", 5.0, limit=1.0), Term("drift_cost", -5.0), Term("forward_speed", 3.0, width=0.2))
-"""Who stands earns less than who hops, and from any speed it pays to slow down, also from a slow one."""
+_IN_PLACE = (Term("bounce", 5.0, limit=1.0), Term("drift_cost", -20.0))
+"""Who stands earns less than who hops, and from any speed it pays much to slow down."""
 
 ACROBATICS = (
     Skill(
