@@ -24,8 +24,8 @@ SECONDS = 3.0
 FRAMES = 6
 WIDTH, HEIGHT = 192, 144
 """Pixels of a frame."""
-QUALITY = 80
-"""Of JPEG: about 25 kB a strip."""
+QUALITY = 50
+"""Of JPEG: about 17 kB a strip."""
 SEED = 0
 """The episode that is shown: the first that is measured."""
 
@@ -67,4 +67,6 @@ def write_strips(shown: Mapping[str, tuple[str, Actor]], folder: Path) -> None:
         every = max(1, min(round(SECONDS / dt), len(actor.actions)) // (FRAMES - 1))
         actions_TA = np.concatenate(actor.actions)[: every * (FRAMES - 1)]
         pictures = list(frames(find_env_spec(skill), SEED, actions_TA, every=every, width=WIDTH, height=HEIGHT))
-        Image.fromarray(np.concatenate(pictures, axis=1)).save(folder / strip_name(name), quality=QUALITY)
+        Image.fromarray(np.concatenate(pictures, axis=1)).save(
+            folder / strip_name(name), quality=QUALITY, optimize=True
+        )
