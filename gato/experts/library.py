@@ -38,7 +38,7 @@ class Entry:
     steps: int
     seed: int
     config: PPOConfig
-    """Its `init_from`, `imitate` and `start_states` name earlier entries, or of experts that come with Gato."""
+    """Its `init_from`, `imitate` and `start_states` name earlier entries, or experts that come with Gato."""
 
 
 def is_library(file: str) -> bool:

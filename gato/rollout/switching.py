@@ -100,9 +100,10 @@ def judge(skill: Skill, outcome: Outcome, first: int, dt: float) -> Trial:
     width = round(AVERAGE / dt)
     for end in range(first + 1, last + 1):
         window = {name: values[max(end - width, 0) : end] for name, values in outcome.readings.items()}
-        rest = _without_turns(skill, outcome.readings, end - 1, last)
-        if all(one.holds(window) for one in means) and all(one.holds(rest) for one in extremes):
-            return Trial(False, (end - first) * dt)
+        if all(one.holds(window) for one in means):
+            rest = _without_turns(skill, outcome.readings, end - 1, last)
+            if all(one.holds(rest) for one in extremes):
+                return Trial(False, (end - first) * dt)
     landed = _without_turns(skill, outcome.readings, last - 1, last)
     return Trial(not all(one.holds(landed) for one in extremes), None)
 
