@@ -1,7 +1,7 @@
-"""Goal-conditioned teachers: they read what is asked for beside what the body senses; nobody else does.
+"""Experts of commands: they see the body from its heading, and goal-conditioned ones read beside it what is asked for.
 
-In: a skill that takes commands. Out: what its teacher reads, `Teacher` to act with, and `obeying`, a plain policy that
-follows one command for good. The steppers it is trained in are in `gato.experts.curriculum`.
+In: a skill that is a command, or takes some. Out: what its expert reads, `Teacher` to act with, and `obeying`, a policy
+that follows one command for good. The steppers it is trained in are in `gato.experts.curriculum`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def teacher_mirror(mirror: Symmetry, skill: Skill) -> Symmetry:
     ValueError where left becomes right: such a teacher is shown one of the two only (`Views`).
     """
     names, num_sensed = [COMMANDS[index] for index in axes(skill)], len(mirror.observation.order_N)
-    if turning := [name for name in names if name in LEFT_AND_RIGHT]:
+    if turning := [name for name in LEFT_AND_RIGHT if any(skill.command.get(name, ()))]:
         raise ValueError(f"{skill.id} is symmetric by itself ({', '.join(turning)}); leave out symmetric")
     order_N = np.concatenate([mirror.observation.order_N, np.arange(num_sensed, num_sensed + len(names))])
     sign_N = np.concatenate([mirror.observation.sign_N, np.ones(len(names), np.float32)])
@@ -47,10 +47,12 @@ def teacher_mirror(mirror: Symmetry, skill: Skill) -> Symmetry:
 
 
 class Teacher:
-    """A goal-conditioned policy as an actor of plain observations: it looks up what its stepper asks for."""
+    """The expert of a command as an actor of plain observations: it looks up what its stepper asks for, where there is a
+    choice."""
 
     def __init__(self, policy: Policy, skill: Skill) -> None:
         self.policy, self.axes, self.views = policy, axes(skill), Views(skill)
+        self.always_C = np.nan_to_num(ranges(skill)[0])
         self.stepper: Stepper | None = None
 
     def watch(self, stepper: Stepper) -> None:
@@ -59,27 +61,29 @@ class Teacher:
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
         """Actions (B, A)."""
-        assert self.stepper is not None
-        # Rows that somebody else acts in may ask for nothing.
-        command_BC = np.nan_to_num(self.stepper.command())
+        command_BC = np.broadcast_to(self.always_C, (len(observations_BO), len(COMMANDS)))
+        if self.axes:
+            assert self.stepper is not None
+            # Rows that somebody else acts in may ask for nothing.
+            command_BC = np.nan_to_num(self.stepper.command())
         seen_BO, told_BC = self.views.show(observations_BO, command_BC)
         return self.views.undo(self.policy(np.concatenate([seen_BO, told_BC[:, self.axes]], 1)), command_BC)
 
 
 def as_actor(policy: Policy) -> Actor:
-    """The policy itself, or, where it reads commands, with eyes for them."""
+    """The policy itself, or, where its skill is a command, with eyes for it."""
     skill = SKILLS.get(policy.skill)
-    return policy if skill is None or not skill.is_commanded else Teacher(policy, skill)
+    return policy if skill is None or not skill.command else Teacher(policy, skill)
 
 
 def obeying(teacher: Policy, skill: Skill, theirs: Skill) -> Policy:
     """A teacher of `theirs` that was told the command of `skill` once and for all, or to stand where that has none: it
-    reads only what the body senses. A body that turns acts as the teacher does while it looks along the track.
+    reads only what the body senses, from the side the teacher sees it from.
 
     ValueError where the skill asks for more than the teacher was taught.
     """
     asked = {COMMANDS[index]: skill.command.get(COMMANDS[index], (0.0,))[0] for index in axes(theirs)}
-    told_C = checked_command(theirs, asked)[axes(theirs)]
+    told_C = Views(theirs).tell(np.nan_to_num(checked_command(theirs, asked))[None])[0, axes(theirs)]
     num_sensed = len(teacher.mean_O) - len(told_C)
     weight, bias = teacher.layers[0]
     seen_C = (told_C - teacher.mean_O[num_sensed:]) / teacher.std_O[num_sensed:]

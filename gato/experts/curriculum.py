@@ -137,7 +137,8 @@ class StartedStepper(BatchStepper):
 
 
 class CommandedStepper(BatchStepper):
-    """Environments whose observations end with what is asked for, or with zeros while the teacher is kept `blind`."""
+    """Environments seen from the heading, whose observations end with what is asked for where there is a choice, or with
+    zeros while the teacher is kept `blind`."""
 
     def __init__(self, skill: Skill, num_envs: int, *, is_blind: bool = False, randomise: Sequence[str] = ()) -> None:
         super().__init__(skill.id, num_envs, env_spec=find_env_spec(skill.id, randomise))
@@ -158,9 +159,9 @@ class CommandedStepper(BatchStepper):
 def training_stepper(
     skill_id: str, num_envs: int, *, is_blind: bool = False, randomise: Sequence[str] = ()
 ) -> BatchStepper:
-    """Environments that can be put into any state, with the commands of a skill that takes some at the end of their
-    observations; ValueError where this MuJoCo is too old for them."""
-    if get_skill(skill_id).is_commanded:
+    """Environments that can be put into any state, as the expert of that skill sees them; ValueError where this MuJoCo
+    is too old for them."""
+    if get_skill(skill_id).command:
         return CommandedStepper(get_skill(skill_id), num_envs, is_blind=is_blind, randomise=randomise)
     stepper = make_stepper(find_env_spec(skill_id, randomise), num_envs)
     if not isinstance(stepper, BatchStepper):

@@ -1,7 +1,7 @@
-"""How a goal-conditioned teacher is shown a body: from its heading, and from that side from which the command looks
-simplest.
+"""How an expert that follows commands, or one of them for good, is shown a body: from its heading, and from that side
+from which the command looks simplest.
 
-In: a skill that takes commands, what the body senses, what is asked for. Out: `Views`. An ant told to go to the left
+In: a skill that is a command, what the body senses, what is asked for. Out: `Views`. An ant told to go to the left
 is, relabelled, an ant told to go ahead, and every turn to the right is the mirror image of one to the left: what is
 learned in one direction is known in all.
 """
@@ -25,7 +25,7 @@ _QUARTER = SignedPermutation(np.array([1, 0, 2]), np.array([1.0, -1.0, 1.0]))
 
 
 class Views:
-    """Of all sides a body can be looked at from, the one a teacher sees: told to turn left, and to go ahead."""
+    """Of all sides a body can be looked at from, the one its expert sees: told to turn left, and to go ahead."""
 
     def __init__(self, skill: Skill) -> None:
         body = get_body(skill.body)
@@ -58,9 +58,12 @@ class Views:
 
     def show(self, observations_BO: np.ndarray, command_BC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Observations (B, O) and commands (B, C) from the chosen side."""
-        side_B = self.choose(command_BC)
         seen_BO = observations_BO if self.from_heading is None else self.from_heading(observations_BO)
-        return _each(self.observations, side_B, seen_BO), _each(self.commands, side_B, command_BC)
+        return _each(self.observations, self.choose(command_BC), seen_BO), self.tell(command_BC)
+
+    def tell(self, command_BC: np.ndarray) -> np.ndarray:
+        """Commands (B, C) from the chosen side."""
+        return _each(self.commands, self.choose(command_BC), command_BC)
 
     def undo(self, actions_BA: np.ndarray, command_BC: np.ndarray) -> np.ndarray:
         """Actions (B, A) of who was shown that, as the body itself calls them; their dtype stays."""
