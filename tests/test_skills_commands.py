@@ -9,11 +9,12 @@ from gato.experts.curriculum import CommandedStepper
 from gato.experts.policy import Policy
 from gato.experts.shipped import shipped_policy
 from gato.experts.views import Views
+from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies import get_body
 from gato.skills.commands import Commands, checked_command, draw
 from gato.skills.environment import make_env, skill_env_spec
 from gato.skills.skill import TOLD
-from gato.skills.stepper import make_stepper
+from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import COMMANDS
 from gato.tokens.text import TextCodec
@@ -138,13 +139,30 @@ def test_a_teacher_reads_commands_that_nobody_else_sees():
     assert np.array_equal(moved_BO, np.concatenate(views.show(there_BO, plain.command()), 1))
 
 
-def test_a_teacher_told_once_acts_as_one_told_every_time():
-    theirs, skill = get_skill("walker2d/command"), get_skill("walker2d/walk-forward")
+@pytest.mark.parametrize("name", ["walker2d/walk-forward", "ant/walk-left", "ant/turn-right", "humanoid/turn-left"])
+def test_a_teacher_told_once_acts_as_one_told_every_time(name):
+    skill = get_skill(name)
+    theirs = get_skill(f"{skill.body}/command")
     teacher, stepper = toy_teacher(theirs), make_stepper(skill.id, 4)
     observations_BO = stepper.reset(np.arange(4), range(4))
-    actor = as_actor(teacher)
+    actor, told_once = as_actor(teacher), as_actor(obeying(teacher, skill, theirs))
     actor.watch(stepper)
-    np.testing.assert_allclose(obeying(teacher, skill, theirs)(observations_BO), actor(observations_BO), atol=1e-5)
+    np.testing.assert_allclose(told_once(observations_BO), actor(observations_BO), atol=1e-5)
+
+
+def test_the_expert_of_one_command_does_not_know_where_in_the_world_it_looks():
+    skill = get_skill("ant/walk-left")
+    actor = as_actor(obeying(toy_teacher(ANT), skill, ANT))
+    stepper = BatchStepper(skill.id, 2, env_spec=find_env_spec(skill.id))
+    stepper.reset(np.arange(2), [0, 0])
+    qpos_NQ, qvel_NV = stepper.get_state(np.arange(2))
+    turned = 0.9
+    qpos_NQ[1, 3:7] = [np.cos(turned / 2), 0, 0, np.sin(turned / 2)]
+    qpos_NQ[0, 3:7] = [1, 0, 0, 0]
+    x, y = qvel_NV[0, :2]
+    qvel_NV[1, :2] = x * np.cos(turned) - y * np.sin(turned), x * np.sin(turned) + y * np.cos(turned)
+    ahead_A, turned_A = actor(stepper.set_state(np.arange(2), qpos_NQ, qvel_NV))
+    np.testing.assert_allclose(ahead_A, turned_A, atol=1e-5)
 
 
 def test_a_plain_policy_becomes_a_teacher_that_does_not_care_yet():
@@ -166,6 +184,8 @@ def test_in_the_mirror_a_walker_is_told_the_same():
     assert np.array_equal(mirror.observation(image_BO), seen_BO)
     with pytest.raises(ValueError, match="ant/command is symmetric by itself .*leave out symmetric"):
         teacher_mirror(get_body("ant").mirror, ANT)
+    with pytest.raises(ValueError, match="ant/turn-left is symmetric by itself"):
+        teacher_mirror(get_body("ant").mirror, get_skill("ant/turn-left"))
 
 
 @pytest.mark.parametrize("skill", COMMANDED, ids=lambda skill: skill.id)
