@@ -10,7 +10,9 @@ from gato.experts.collect import Collector, Moments, Rollout
 from gato.experts.curriculum import StartedStepper, gather_starts, training_stepper
 from gato.experts.policy import Policy
 from gato.experts.ppo import Learner, PPOConfig
+from gato.skills.bodies import get_body
 from gato.skills.bodies.symmetry import symmetry
+from gato.skills.table import Condition
 from gato.specs import BodySpec, Element
 
 T, B, O, A = 5, 3, 4, 2
@@ -294,6 +296,30 @@ def test_an_episode_that_begins_in_a_start_state_ends_early(monkeypatch):
     data, finished = collector(starts).collect(untrained(), 30)
     assert max(finished.lengths) == 3
     assert data.truncated_TB[~data.terminated_TB].any()
+
+
+def test_who_takes_over_from_a_flip_may_land_first_but_only_once(monkeypatch):
+    monkeypatch.setattr("gato.experts.collect.GRACE_STEPS", 3)
+    begun = collector(gather_starts([untrained("hopper/hop-backward")], seed=0, num_envs=4))
+    begun.rule = (Condition("pitch", "max", high=1.0),)
+    lying_B, upright_B = {"pitch": np.full(4, 3.0)}, {"pitch": np.zeros(4)}
+    assert not begun._is_hopeless(lying_B).any()
+    begun._is_hopeless(upright_B)
+    assert begun._is_hopeless(lying_B).all(), "who was upright and lies down has failed"
+    begun.is_arriving_B[:] = True
+    begun.lengths_B[:] = [0, 2, 3, 4]
+    assert begun._is_hopeless(lying_B).tolist() == [False, False, True, True]
+
+
+def test_start_states_count_no_turns():
+    """Bug: who took over from a flip began with a pitch of many turns, which ended the episode at once."""
+    body = get_body("half-cheetah")
+    qpos_NQ = np.zeros((3, 9))
+    qpos_NQ[:, 2] = [0.3, 3.0 + 4 * np.pi, -7.0]
+    np.testing.assert_allclose(body.unturned(qpos_NQ)[:, 2], [0.3, 3.0, -7.0 + 2 * np.pi])
+    assert (np.delete(body.unturned(qpos_NQ), 2, 1) == 0).all()
+    ant_NQ = np.ones((2, 15))
+    assert get_body("ant").unturned(ant_NQ) is ant_NQ
 
 
 def test_first_episodes_are_cut_anywhere_so_that_ages_differ():

@@ -28,6 +28,8 @@ FAILURE_COST = 3.0
 falling would end a run of negative rewards, and must not pay."""
 START_STEPS = 400
 """Most steps of an episode that begins in a start state: what is to be learned there is how to go on from it."""
+GRACE_STEPS = 40
+"""In which such an episode may come to what the skill's rule allows at any time: who takes over from a flip lands first."""
 
 
 @dataclass
@@ -104,6 +106,8 @@ class Collector:
         self.discounted_B = np.zeros(num_envs)
         self.returns_B, self.lengths_B = np.zeros(num_envs), np.zeros(num_envs, np.int64)
         self.observations_BO = self._begin(np.arange(num_envs))
+        self.is_arriving_B = self.is_started_B.copy()
+        """Rows that have not yet come to what the rule allows."""
         self.longest_B = np.where(self.is_started_B, START_STEPS, stepper.max_episode_steps)
         self.limits_B = self.rng.integers(1, self.longest_B + 1)
         """Steps after which an episode is cut. First ones anywhere: a rollout that saw all bodies at the same age would
@@ -144,6 +148,7 @@ class Collector:
                 self.observations_BO[ended] = self._begin(ended)
                 self.discounted_B[ended] = self.returns_B[ended] = self.lengths_B[ended] = 0
                 self.limits_B[ended] = self.longest_B[ended]
+                self.is_arriving_B[ended] = self.is_started_B[ended]
         raw_TBO[num_steps] = policy.see(self.observations_BO)
         normalised_TBO[num_steps] = policy.normalise(self.observations_BO)
         scaled_TB = rewards_TB / np.sqrt(self.return_moments.variance + 1e-8)
@@ -185,7 +190,8 @@ class Collector:
                 failed_B |= readings[condition.reading] > condition.high
             elif condition.statistic == "min":
                 failed_B |= readings[condition.reading] < condition.low
-        return failed_B
+        self.is_arriving_B &= failed_B & (self.lengths_B < GRACE_STEPS)
+        return failed_B & ~self.is_arriving_B
 
     def _begin(self, ids: np.ndarray) -> np.ndarray:
         """Begin episodes: as the environment does, or, in a share of the rows, in a state an earlier expert visited.
@@ -210,6 +216,7 @@ class Collector:
         arrays |= {f"{name}.variance": m.variance for name, m in moments.items()}
         arrays |= {"observations": self.observations_BO, "discounted": self.discounted_B}
         arrays |= {"returns": self.returns_B, "lengths": self.lengths_B, "limits": self.limits_B}
+        arrays |= {"arriving": self.is_arriving_B}
         counts = {name: m.count for name, m in moments.items()}
         return arrays, {"counts": counts, "rng": self.rng.bit_generator.state}
 
@@ -221,4 +228,5 @@ class Collector:
             moments.count = facts["counts"][name]
         self.observations_BO, self.discounted_B = arrays["observations"], arrays["discounted"]
         self.returns_B, self.lengths_B, self.limits_B = arrays["returns"], arrays["lengths"], arrays["limits"]
+        self.is_arriving_B = arrays["arriving"]
         self.rng.bit_generator.state = facts["rng"]

@@ -221,7 +221,7 @@ def gather_starts(
         changes_B = ended_B | (rng.random(num_envs) < 1 / STEPS_A_POLICY)
         acting_B = np.where(changes_B, rng.integers(len(policies), size=num_envs), acting_B)
     qpos, qvel = zip(*gathered, strict=True)
-    qpos_NQ, qvel_NV = np.concatenate(qpos), np.concatenate(qvel)
+    qpos_NQ, qvel_NV = stepper.body.unturned(np.concatenate(qpos)), np.concatenate(qvel)
     if not with_reversed:
         return StartStates(qpos_NQ, qvel_NV)
     return StartStates(np.concatenate([qpos_NQ, qpos_NQ]), np.concatenate([qvel_NV, -qvel_NV]))

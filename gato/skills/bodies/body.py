@@ -97,17 +97,27 @@ class Body:
 
     def as_it_looks(self, observations_XO: np.ndarray) -> np.ndarray:
         """Observations (..., O) of a body that turned over and again as if it had not: angles within half a turn."""
-        if not self.turning:
-            return observations_XO
-        seen_XO, angles_XT = observations_XO.copy(), observations_XO[..., self.turning]
-        turned_XT = (angles_XT + np.pi) % (2 * np.pi) - np.pi
-        seen_XO[..., self.turning] = np.where(np.abs(angles_XT) > np.pi, turned_XT, angles_XT)
-        return seen_XO
+        return _within_half_a_turn(observations_XO, self.turning)
+
+    def unturned(self, qpos_BQ: np.ndarray) -> np.ndarray:
+        """The same of positions (B, Q)."""
+        num_seen = sum(not element.name.startswith("vel/") for element in self.spec.observation)
+        unseen = qpos_BQ.shape[1] - num_seen
+        return _within_half_a_turn(qpos_BQ, tuple(index + unseen for index in self.turning))
 
     def state_of(self, data: Any, masses_N: np.ndarray) -> State:
         """One simulation (MuJoCo's `MjData`) as it stands, B = 1."""
         derived = {name: getattr(data, name)[None] for name in self.derived}
         return State(data.qpos[None], data.qvel[None], derived, masses_N)
+
+
+def _within_half_a_turn(values_XN: np.ndarray, which: tuple[int, ...]) -> np.ndarray:
+    if not which:
+        return values_XN
+    turned_XN, angles_XT = values_XN.copy(), values_XN[..., which]
+    looks_XT = (angles_XT + np.pi) % (2 * np.pi) - np.pi
+    turned_XN[..., which] = np.where(np.abs(angles_XT) > np.pi, looks_XT, angles_XT)
+    return turned_XN
 
 
 def jointed(name: str, joints: str, actuators: str, *, unseen: int = 1, bound: float = 1.0) -> BodySpec:
