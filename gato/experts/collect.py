@@ -29,7 +29,7 @@ falling would end a run of negative rewards, and must not pay."""
 START_STEPS = 400
 """Most steps of an episode that begins in a start state: what is to be learned there is how to go on from it."""
 GRACE_STEPS = 40
-"""In which such an episode may come to what the skill's rule allows at any time: who takes over from a flip lands first."""
+"""In which such an episode may come to what the rule allows at any time: who takes over from a flip lands first."""
 
 
 @dataclass

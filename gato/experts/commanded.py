@@ -47,8 +47,8 @@ def teacher_mirror(mirror: Symmetry, skill: Skill) -> Symmetry:
 
 
 class Teacher:
-    """The expert of a command as an actor of plain observations: it looks up what its stepper asks for, where there is a
-    choice."""
+    """The expert of a command as an actor of plain observations: where there is a choice it looks up what its stepper
+    asks for."""
 
     def __init__(self, policy: Policy, skill: Skill) -> None:
         self.policy, self.axes, self.views = policy, axes(skill), Views(skill)

@@ -137,8 +137,8 @@ class StartedStepper(BatchStepper):
 
 
 class CommandedStepper(BatchStepper):
-    """Environments seen from the heading, whose observations end with what is asked for where there is a choice, or with
-    zeros while the teacher is kept `blind`."""
+    """Environments seen from the heading, whose observations end with what is asked for where there is a choice, or
+    with zeros while the teacher is kept `blind`."""
 
     def __init__(self, skill: Skill, num_envs: int, *, is_blind: bool = False, randomise: Sequence[str] = ()) -> None:
         super().__init__(skill.id, num_envs, env_spec=find_env_spec(skill.id, randomise))
