@@ -61,6 +61,8 @@ class Rollout(_Arrays):
     actions_TBA: np.ndarray
     """Before clipping, in units of half the action box."""
     log_probabilities_TB: np.ndarray
+    loudness_B: np.ndarray
+    """float32, of each environment's exploration noise: times that of the policy."""
     rewards_TB: np.ndarray
     """float32, divided by the running deviation of the discounted return."""
     terminated_TB: np.ndarray
@@ -92,6 +94,7 @@ class Collector:
         failure_cost: float = 0.0,
         reward_limit: float = math.inf,
         mirror: Symmetry | None = None,
+        quietest: float = 1.0,
     ) -> None:
         self.stepper, self.discount, self.reward_limit, self.mirror = stepper, discount, reward_limit, mirror
         self.starts, self.failure_cost = starts, failure_cost
@@ -99,6 +102,9 @@ class Collector:
         num_envs = stepper.num_envs
         self.is_started_B = np.arange(num_envs) < (0 if starts is None else start_share * num_envs)
         """Rows whose episodes begin in start states."""
+        self.loudness_B = np.geomspace(1.0, quietest, num_envs, dtype=np.float32)
+        # In any order: the first rows are those of the start states.
+        self.loudness_B = np.random.default_rng([seed, 4]).permutation(self.loudness_B)
         self.learns_normaliser = True
         self.rng = np.random.default_rng([seed, 1])
         self.observation_moments = Moments.zeros(len(stepper.spec.observation))
@@ -122,13 +128,13 @@ class Collector:
         actions_TBA = np.empty_like(noise_TBA)
         rewards_TB, discounted_TB = np.empty((num_steps, num_envs)), np.empty((num_steps, num_envs))
         terminated_TB, truncated_TB = np.empty((2, num_steps, num_envs), bool)
-        std_A, finals = np.exp(policy.log_std_A), []
+        std_BA, finals = self.loudness_B[:, None] * np.exp(policy.log_std_A), []
         returns: list[float] = []
         lengths: list[int] = []
         for t in range(num_steps):
             raw_TBO[t] = policy.see(self.observations_BO)
             normalised_TBO[t] = policy.normalise(self.observations_BO)
-            actions_TBA[t] = policy.act(normalised_TBO[t]) + std_A * noise_TBA[t]
+            actions_TBA[t] = policy.act(normalised_TBO[t]) + std_BA * noise_TBA[t]
             step = self.stepper.step(policy.to_box(actions_TBA[t]))
             self.observations_BO = step.observations_BO
             failed_B = step.terminated_B | self._is_hopeless(step.readings)
@@ -161,7 +167,8 @@ class Collector:
         rollout = Rollout(
             observations_TBO=normalised_TBO,
             actions_TBA=actions_TBA,
-            log_probabilities_TB=-(0.5 * noise_TBA**2 + policy.log_std_A + LOG_ROOT_TWO_PI).sum(-1),
+            log_probabilities_TB=-(0.5 * noise_TBA**2 + np.log(std_BA) + LOG_ROOT_TWO_PI).sum(-1),
+            loudness_B=self.loudness_B,
             rewards_TB=np.clip(scaled_TB, -REWARD_CLIP, REWARD_CLIP).astype(np.float32),
             terminated_TB=terminated_TB,
             truncated_TB=truncated_TB,

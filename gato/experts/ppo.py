@@ -65,6 +65,9 @@ class PPOConfig(Curriculum):
     final_std: float | None = None
     """Exploration noise is held below a line (of its logarithm) from `initial_std` to this over the run; None: it falls
     as the updates will. A body that learns to move only by loud noise learns to move well when it is gone."""
+    quietest: float = 1.0
+    """The quietest environment's exploration noise, as a share of the loudest's; the others lie between. What only
+    shows without noise, like standing where it should walk, is seen there; what only noise finds, in the others."""
     symmetric: bool = False
     """Learn from the mirror image of every step, too (Mittal et al. 2024); for bodies that are alike on both sides."""
 
@@ -86,6 +89,7 @@ class PPOConfig(Curriculum):
             "target_divergence": (0 <= self.target_divergence < math.inf, "0 or more"),
             "discount": (0 <= self.discount < 1, "0 to below 1"),
             "minimal_std": (0 <= self.minimal_std <= self.first_std, "0 to initial_std"),
+            "quietest": (0 < self.quietest <= 1, "above 0, at most 1"),
             "final_std": (
                 self.final_std is None or (self.final_std > 0 and self.minimal_std <= self.final_std <= self.first_std),
                 "above 0, minimal_std to initial_std",
@@ -151,7 +155,9 @@ class Learner:
         actor, critic = self.optimiser.param_groups
         actor["lr"], critic["lr"] = learning_rate * self.rate_factor, learning_rate
         num_steps, num_envs = rollout.rewards_TB.shape
-        kept_TB = [rollout.observations_TBO[:-1], rollout.actions_TBA, rollout.log_probabilities_TB[..., None]]
+        loudness_TB1 = np.broadcast_to(rollout.loudness_B[:, None], (num_steps, num_envs, 1))
+        kept_TB = [rollout.observations_TBO[:-1], rollout.actions_TBA, loudness_TB1]
+        kept_TB.append(rollout.log_probabilities_TB[..., None])
         widths = [array.shape[-1] for array in kept_TB]
         kept_NX = np.concatenate(kept_TB, -1).reshape(num_steps * num_envs, -1)
         images = [] if self.mirror is None else [self._image(kept_NX, widths)]
@@ -167,9 +173,9 @@ class Learner:
             epoch = torch.zeros(4)
             for begin in range(0, size, self.config.minibatch_size):
                 rows = slice(begin, begin + self.config.minibatch_size)
-                observations_NO, actions_NA, old_N1 = data[rows].split(widths, -1)
+                observations_NO, actions_NA, loudness_N1, old_N1 = data[rows].split(widths, -1)
                 epoch += self._minibatch(
-                    observations_NO.contiguous(), actions_NA, old_N1[:, 0], estimates[rows], critic_only=critic_only
+                    observations_NO, actions_NA, loudness_N1, old_N1, estimates[rows], critic_only=critic_only
                 )
             sums, count = sums + epoch / num_minibatches, count + 1
             if self._is_too_far(epoch[2].item() / num_minibatches):
@@ -186,13 +192,13 @@ class Learner:
         Where it is not yet its own mirror image, the step's own probability would count that as too long an update.
         """
         assert self.mirror is not None
-        observations_NO, actions_NA, _ = np.split(kept_NX, np.cumsum(widths)[:-1], axis=-1)
+        observations_NO, actions_NA, loudness_N1, _ = np.split(kept_NX, np.cumsum(widths)[:-1], axis=-1)
         seen_NO, done_NA = self.mirror.observation(observations_NO), self.mirror.action(actions_NA)
         means_NA = self.actor(torch.from_numpy(seen_NO)).numpy()
-        log_std_A = self.log_std_A.numpy()
-        noise_NA = (done_NA - means_NA) / np.exp(log_std_A)
-        log_probabilities_N = -(0.5 * noise_NA**2 + log_std_A + LOG_ROOT_TWO_PI).sum(-1)
-        return np.concatenate([seen_NO, done_NA, log_probabilities_N[:, None]], -1)
+        std_NA = loudness_N1 * np.exp(self.log_std_A.numpy())
+        noise_NA = (done_NA - means_NA) / std_NA
+        log_probabilities_N = -(0.5 * noise_NA**2 + np.log(std_NA) + LOG_ROOT_TWO_PI).sum(-1)
+        return np.concatenate([seen_NO, done_NA, loudness_N1, log_probabilities_N[:, None]], -1)
 
     def _is_too_far(self, divergence: float) -> bool:
         target = self.config.target_divergence
@@ -206,16 +212,24 @@ class Learner:
             self.rate_factor = min(self.rate_factor * RATE_STEP, MOST_RATE)
 
     def _minibatch(
-        self, observations_NO: Tensor, actions_NA: Tensor, old_N: Tensor, estimates_N2: Tensor, *, critic_only: bool
+        self,
+        observations_NO: Tensor,
+        actions_NA: Tensor,
+        loudness_N1: Tensor,
+        old_N1: Tensor,
+        estimates_N2: Tensor,
+        *,
+        critic_only: bool,
     ) -> Tensor:
         """One step of Adam down PPO's clipped loss plus half the squared error of the values."""
-        size, (advantages_N, targets_N) = len(old_N), estimates_N2.unbind(-1)
+        observations_NO = observations_NO.contiguous()
+        size, (advantages_N, targets_N) = len(old_N1), estimates_N2.unbind(-1)
         error_N = self.critic(observations_NO).squeeze(-1) - targets_N
         self.critic.backward((error_N / size)[:, None])
-        std_A = self.log_std_A.exp()
-        noise_NA = (actions_NA - self.actor(observations_NO)) / std_A
-        constant = self.log_std_A.sum() + LOG_ROOT_TWO_PI * actions_NA.shape[1]
-        log_ratio_N = -0.5 * noise_NA.square().sum(-1) - constant - old_N
+        std_NA = loudness_N1 * self.log_std_A.exp()
+        noise_NA = (actions_NA - self.actor(observations_NO)) / std_NA
+        constant_N = std_NA.log().sum(-1) + LOG_ROOT_TWO_PI * actions_NA.shape[1]
+        log_ratio_N = -0.5 * noise_NA.square().sum(-1) - constant_N - old_N1[:, 0]
         ratio_N = log_ratio_N.exp()
         bounded_N = ratio_N.clamp(1 - CLIP_RANGE, 1 + CLIP_RANGE)
         gain_N = torch.minimum(advantages_N * ratio_N, advantages_N * bounded_N)
@@ -223,7 +237,7 @@ class Learner:
         slope_N1 = torch.where(advantages_N * (ratio_N - bounded_N) > 0, 0.0, advantages_N * ratio_N)[:, None] / -size
         if critic_only:
             slope_N1.zero_()
-        self.actor.backward(slope_N1 * noise_NA / std_A)
+        self.actor.backward(slope_N1 * noise_NA / std_NA)
         self.log_std_gradient_A.copy_((slope_N1 * (noise_NA.square() - 1)).sum(0))
         for flat in self.flats:
             _clip(flat.grad)

@@ -147,6 +147,7 @@ class _Run:
             failure_cost=FAILURE_COST if visitors and is_fresh else 0.0,
             reward_limit=np.inf if config.reward_limit is None else config.reward_limit,
             mirror=mirror,
+            quietest=config.quietest,
         )
         self.learner = Learner(
             config, num_observations=len(spec.observation), num_actions=len(spec.action), seed=seed, mirror=mirror
