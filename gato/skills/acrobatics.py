@@ -21,8 +21,8 @@ HOPPING = 0.4
 _STAYS = Condition("forward_speed", "mean", -IN_PLACE, IN_PLACE)
 _HOPS = Condition("vertical_speed", "rms", low=HOPPING)
 
-_IN_PLACE = (Term("bounce", 5.0, limit=1.0), Term("drift_cost", -20.0))
-"""Who stands earns less than who hops, and from any speed it pays much to slow down."""
+_IN_PLACE = (Term("bounce", 5.0, limit=1.0), Term("drift_cost", -20.0, limit=0.3), Term("alive", 7.0))
+"""Who stands earns less than who hops, drifting costs much, and whatever happens, falling never pays."""
 
 ACROBATICS = (
     Skill(
@@ -49,7 +49,6 @@ ACROBATICS = (
         is_standard=False,
         reward=(
             *_IN_PLACE,
-            Term("alive", 1.0),
             Term("control_cost", -1e-3),
         ),
         prompt="hop in place",
@@ -62,7 +61,6 @@ ACROBATICS = (
         is_standard=False,
         reward=(
             *_IN_PLACE,
-            Term("alive", 3.0),
             Term("control_cost", -1e-2),
             Term("pitch_cost", -1.0),
         ),

@@ -34,13 +34,13 @@ _REWARDS: dict[str, Terms] = {
         Term("pitch_cost", -0.2, limit=4.0),
     ),
     "hopper": (
-        *_near("forward_speed", 2.0, 1.0, 0.25),
-        Term("alive", 2.0),
+        # Never below 0 in all, nor the walker's: who runs and is asked to go back must not be paid for falling.
+        *_near("forward_speed", 2.0, 1.0, 0.25, least=-1.4),
+        Term("alive", 3.0),
         Term("control_cost", -1e-3),
         Term("action_change", -0.01),
     ),
     "walker2d": (
-        # Never below 0 in all: who runs and is asked to go back must not be paid for falling.
         *_near("forward_speed", 2.0, 1.0, 0.3, least=-1.5),
         Term("alive", 3.0),
         Term("control_cost", -0.01),
