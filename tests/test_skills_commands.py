@@ -247,3 +247,18 @@ def test_an_ant_told_to_go_left_goes_ahead_as_another_would_call_it():
     assert {name: value for name, value in zip(names, done_A.tolist(), strict=True) if value} == {"hip_2": 1.0}
     mirrored_A = views.undo(lifts_A, np.array([[0.8, 0.0, -0.5]]))[0]
     assert {name: value for name, value in zip(names, mirrored_A.tolist(), strict=True) if value} == {"hip_4": -1.0}
+
+
+def test_who_stands_does_not_do_as_it_is_told_on_average():
+    """Bug: errors of a body asked to go ahead as often as back made up for each other, so standing was a success."""
+    told_T = np.repeat([1.0, -1.0, 0.5], [80, 80, 40])
+    late_T = np.concatenate([[0.0] * 30, told_T[:-30]])
+    ones = {TOLD + axis: 0 * told_T for axis in COMMANDS} | {axis: 0 * told_T for axis in COMMANDS}
+    asked = {**ones, TOLD + "forward_speed": told_T}
+    assert ANT.success({**asked, "forward_speed": told_T + 0.2}, survived=True)
+    assert ANT.success({**asked, "forward_speed": late_T}, survived=True), "it has half of the time to get there"
+    assert not ANT.success({**asked, "forward_speed": 0 * told_T}, survived=True)
+    assert not ANT.success({**asked, "yaw_rate": np.sign(told_T)}, survived=True)
+    assert ANT.success(
+        {name: values[:1] for name, values in asked.items()} | {"forward_speed": np.ones(1)}, survived=True
+    )

@@ -13,7 +13,7 @@ from gato.skills.skill import Condition, Skill
 from gato.skills.standard import STAYS_UPRIGHT
 
 TOLERANCE = 0.25
-"""m/s and rad/s: how far off the mean of a goal-conditioned teacher may be."""
+"""m/s and rad/s: how far off a goal-conditioned teacher may be on average, once it had the time to get there."""
 DRIFT, STILL_SPEED = 0.3, 0.1
 """m/s and rad/s: how much of what is not asked for is allowed (a mean), and how little a body that stands moves (a root
 mean square)."""
@@ -82,7 +82,7 @@ _ALWAYS = {"half-cheetah": STAYS_UPRIGHT}
 
 def _command(body: str) -> Skill:
     asked = {name: pair for name, pair in _RANGES[body].items() if pair[0] < pair[1]}
-    rule = tuple(Condition(name, "mean", -TOLERANCE, TOLERANCE, is_relative=True) for name in asked)
+    rule = tuple(Condition(name, "mean", high=TOLERANCE, is_relative=True) for name in asked)
     return Skill(
         id=f"{body}/command",
         body=body,

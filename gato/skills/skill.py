@@ -31,15 +31,13 @@ class Condition:
     low: float = -np.inf
     high: float = np.inf
     is_relative: bool = False
-    """To what was asked for at every step."""
-
-    def measured(self, readings: Mapping[str, np.ndarray]) -> np.ndarray:
-        """What the statistic is of, (T,)."""
-        return readings[self.reading] - (readings[TOLD + self.reading] if self.is_relative else 0.0)
+    """To what was asked for: how far it is off once it had half the time to get there (`_off`)."""
 
     def holds(self, readings: Mapping[str, np.ndarray]) -> bool:
         """Whether an episode of T >= 1 steps meets the condition."""
-        reading_T = self.measured(readings)
+        reading_T = readings[self.reading]
+        if self.is_relative:
+            reading_T = _off(reading_T, readings[TOLD + self.reading])
         if self.statistic == "rms":
             value = float(np.sqrt(np.mean(np.square(reading_T))))
         else:
@@ -50,6 +48,17 @@ class Condition:
         bounds = [f">= {self.low:g}"] * (self.low > -np.inf) + [f"<= {self.high:g}"] * (self.high < np.inf)
         error = " error" * self.is_relative
         return f"{self.statistic} {self.reading}{error} {' and '.join(bounds)}"
+
+
+def _off(reading_T: np.ndarray, told_T: np.ndarray) -> np.ndarray:
+    """|mean error| over the second half of the time for which each thing was asked, once for each of those steps.
+
+    Over a whole episode errors of one sign would make up for the other: who stands is right on average.
+    """
+    begins = np.flatnonzero(np.diff(told_T, prepend=np.nan))
+    settled = [slice((begin + end) // 2, end) for begin, end in zip(begins, [*begins[1:], len(told_T)], strict=True)]
+    errors_T = reading_T - told_T
+    return np.concatenate([np.full_like(errors_T[part], abs(errors_T[part].mean())) for part in settled])
 
 
 @dataclass(frozen=True)
