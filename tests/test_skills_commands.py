@@ -253,7 +253,7 @@ def test_who_stands_does_not_do_as_it_is_told_on_average():
     """Bug: errors of a body asked to go ahead as often as back made up for each other, so standing was a success."""
     told_T = np.repeat([1.0, -1.0, 0.5], [80, 80, 40])
     late_T = np.concatenate([[0.0] * 30, told_T[:-30]])
-    ones = {TOLD + axis: 0 * told_T for axis in COMMANDS} | {axis: 0 * told_T for axis in COMMANDS}
+    ones = {TOLD + axis: 0 * told_T for axis in COMMANDS} | dict.fromkeys(COMMANDS, 0 * told_T)
     asked = {**ones, TOLD + "forward_speed": told_T}
     assert ANT.success({**asked, "forward_speed": told_T + 0.2}, survived=True)
     assert ANT.success({**asked, "forward_speed": late_T}, survived=True), "it has half of the time to get there"
