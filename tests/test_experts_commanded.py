@@ -99,13 +99,39 @@ def test_a_teacher_can_begin_as_several_experts_where_each_is_right(tmp_path, mo
     run = train_expert(SKILL.id, steps=300, seed=0, out=tmp_path / "f", config=config)
     assert set(read_provenance(run)["inputs"]) == {"hopper/hop-backward", "hopper/hop-forward"}
     ant = dataclasses.replace(TINY, imitate=("ant/run-forward@0:1",))
-    with pytest.raises(ValueError, match="ant/command is told 3 numbers"):
+    with pytest.raises(ValueError, match="ant/command is told 3 numbers; leave out the range"):
         train_expert("ant/command", steps=300, seed=0, out=tmp_path / "g", config=ant)
+    ant = dataclasses.replace(TINY, imitate=("ant/run-forward",))
+    with pytest.raises(ValueError, match="ant/run-forward names no command that it is right for"):
+        train_expert("ant/command", steps=300, seed=0, out=tmp_path / "h", config=ant)
 
 
-@pytest.mark.parametrize("text", ["hopper/stand", "hopper/stand@1", "hopper/stand@2:1", "@0:1", "c@a:b"])
+def test_experts_of_commands_are_right_near_them_and_a_teacher_wherever_nobody_else_is():
+    skill = get_skill("ant/command")
+    ahead, turning, teacher = (
+        imitate_module._bounds(
+            Part.read(name), dataclasses.replace(shipped_policy("ant/run-forward"), skill=name), skill
+        )
+        for name in ("ant/walk-left", "ant/turn-right", "ant/command")
+    )
+    np.testing.assert_allclose(np.mean(ahead, axis=0), [0.7, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(np.mean(turning, axis=0), [0, 0, 1.0], atol=1e-12)
+    lows_PC, highs_PC = np.array([ahead[0], turning[0], teacher[0]]), np.array([ahead[1], turning[1], teacher[1]])
+    policies = [listening(shipped_policy("ant/run-forward"), skill)] * 3
+    policies = [
+        one.with_layers((*one.layers[:-1], (0 * one.layers[-1][0], np.full(8, 0.1 * i, np.float32))), one.log_std_A)
+        for i, one in enumerate(policies)
+    ]
+    seen_BO = np.zeros((4, len(policies[0].mean_O)))
+    seen_BO[:, -3:] = [[0.8, 0.1, -0.1], [0.1, 0, 0.9], [0.7, 0, 0.5], [0, 0, 0]]
+    done_BA = imitate_module._right(policies, lows_PC, highs_PC, seen_BO)
+    np.testing.assert_allclose(done_BA[:, 0], [0, 0.1, 0.2, 0.2], atol=1e-6)
+    assert np.isnan(imitate_module._right(policies[:2], lows_PC[:2], highs_PC[:2], seen_BO)[3]).all()
+
+
+@pytest.mark.parametrize("text", ["hopper/stand@", "hopper/stand@1", "hopper/stand@2:1", "@0:1", "c@a:b", ""])
 def test_what_a_teacher_shall_imitate_must_be_readable(text):
-    with pytest.raises(ValueError, match="EXPERT@LOWEST:HIGHEST is needed"):
+    with pytest.raises(ValueError, match="EXPERT or EXPERT@LOWEST:HIGHEST is needed"):
         dataclasses.replace(TINY, imitate=(text,))
     with pytest.raises(ValueError, match="both are first weights"):
         dataclasses.replace(TINY, imitate=("a@0:1",), init_from="b")

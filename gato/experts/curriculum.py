@@ -36,24 +36,29 @@ HABIT_EPISODES = 8
 
 @dataclass(frozen=True)
 class Part:
-    """Who is right where what is told lies in [low, high]."""
+    """Who is right where the one number that is told lies in [low, high]; without such bounds, near its own command."""
 
-    low: float
-    high: float
     expert: str
+    low: float = -math.inf
+    high: float = math.inf
 
     @classmethod
     def read(cls, text: str) -> Part:
-        """From EXPERT@LOWEST:HIGHEST; ValueError where that is not what is written."""
-        expert, _, bounds = text.rpartition("@")
+        """From EXPERT@LOWEST:HIGHEST or EXPERT; ValueError where that is not what is written."""
+        expert, _, bounds = text.partition("@")
         low, _, high = bounds.partition(":")
         try:
-            part = cls(float(low), float(high), expert)
+            part = cls(expert, float(low), float(high)) if bounds else cls(expert)
         except ValueError:
-            part = cls(0.0, 0.0, "")
-        if not expert or not part.low < part.high:
-            raise ValueError(f'imitate is "{text}"; EXPERT@LOWEST:HIGHEST is needed, like walker2d/run-forward@2.6:4')
+            part = cls("")
+        if not part.expert or text.endswith("@") or not part.low < part.high:
+            raise ValueError(
+                f'imitate is "{text}"; EXPERT or EXPERT@LOWEST:HIGHEST is needed, like walker2d/run-forward@2.6:4'
+            )
         return part
+
+    def __str__(self) -> str:
+        return self.expert if math.isinf(self.low) else f"{self.expert}@{self.low}:{self.high}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,9 @@ class Curriculum:
     """An expert (skill id or folder) whose weights are the first ones; "" for fresh weights. A goal-conditioned one is
     told the skill's command once and for all."""
     imitate: tuple[str, ...] = ()
-    """EXPERT@LOWEST:HIGHEST of a teacher that is told one number: its first weights act as each of these experts (skill
-    ids or folders) where it is told something in that range, instead of `init_from`."""
+    """A teacher's first weights act as these experts (skill ids or folders) where each is right, the first of them that
+    is, instead of `init_from`. EXPERT@LOWEST:HIGHEST: where the one number that is told lies in that range. EXPERT
+    alone: one of a command near that command, another teacher everywhere."""
     blind: bool = False
     """A goal-conditioned teacher is not told what it is paid for: it learns to move in every way there is."""
     randomise: tuple[str, ...] = ()

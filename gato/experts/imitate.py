@@ -1,4 +1,4 @@
-"""The first weights of a teacher that is told a speed: several experts become one network.
+"""The first weights of a teacher that is told numbers: several experts become one network.
 
 In: experts of a body and the commands each is right for. Out: a `Policy` that imitates whoever is right for what it is
 told, for training to go on with: what lies between, and how to change from one to the other, is PPO's to find.
@@ -20,6 +20,9 @@ from gato.experts.commanded import axes, listening
 from gato.experts.curriculum import MAX_SEED, CommandedStepper, Part
 from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
+from gato.experts.views import Views
+from gato.skills.commands import ranges
+from gato.skills.skill import Skill
 from gato.skills.table import get_skill
 
 log = logging.getLogger("gato.experts")
@@ -28,16 +31,18 @@ ENVIRONMENTS, STEPS, ROUNDS, EPOCHS = 256, 400, 10, 4
 NOISE, STD = 0.1, 0.15
 """Noise on the network's actions; what PPO will explore with."""
 RATE, BATCH = 2e-3, 1024
+NEAR = 0.2
+"""m/s and rad/s: where somebody who follows one command for good is right, on each axis."""
 
 
 def imitation(blank: Policy, parts: Sequence[Part], policies: Sequence[Policy], *, seed: int) -> Policy:
-    """`blank`, a teacher, with weights by which it acts as the policies of these parts do; ValueError unless it is told
-    one number."""
+    """`blank`, a teacher, with weights by which it acts as the policies of these parts do; ValueError where one of them
+    does not say what it is right for."""
     skill = get_skill(blank.skill)
-    if len(axes(skill)) != 1:
-        raise ValueError(
-            f"imitate: {skill.id} is told {len(axes(skill))} numbers; only a teacher of one can be made so"
-        )
+    lows_PC, highs_PC = (
+        np.array(bounds)
+        for bounds in zip(*(_bounds(part, one, skill) for part, one in zip(parts, policies, strict=True)), strict=True)
+    )
     told = [one if get_skill(one.skill).is_commanded else listening(one, skill) for one in policies]
     stepper = CommandedStepper(skill, ENVIRONMENTS)
     rng, ids = np.random.default_rng([seed, 3]), np.arange(ENVIRONMENTS)
@@ -46,7 +51,7 @@ def imitation(blank: Policy, parts: Sequence[Part], policies: Sequence[Policy], 
     observations_BO = stepper.reset(ids, rng.integers(MAX_SEED, size=ENVIRONMENTS).tolist())
     for turn in range(ROUNDS):
         for _ in range(STEPS):
-            right_BA = _right(parts, told, observations_BO)
+            right_BA = _right(told, lows_PC, highs_PC, observations_BO)
             is_known_B = np.isfinite(right_BA[:, 0])
             seen.append(observations_BO[is_known_B])
             intended.append(right_BA[is_known_B])
@@ -66,12 +71,32 @@ def imitation(blank: Policy, parts: Sequence[Part], policies: Sequence[Policy], 
     return policy
 
 
-def _right(parts: Sequence[Part], policies: Sequence[Policy], observations_BO: np.ndarray) -> np.ndarray:
-    """What whoever is right would do, (B, A) in units of half the box; NaN where nobody is."""
-    told_B = observations_BO[:, -1]
+def _bounds(part: Part, policy: Policy, skill: Skill) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest of what is told, as the teacher sees it (C,), where that expert is right."""
+    own, theirs = axes(skill), get_skill(policy.skill)
+    if np.isfinite(part.low):
+        if len(own) != 1:
+            raise ValueError(f"imitate {part}: {skill.id} is told {len(own)} numbers; leave out the range")
+        return np.array([part.low]), np.array([part.high])
+    if theirs.is_commanded:
+        return np.full(len(own), -np.inf), np.full(len(own), np.inf)
+    if not theirs.command:
+        raise ValueError(
+            f"imitate {part}: {policy.skill} names no command that it is right for; only experts of commands do, or"
+            " EXPERT@LOWEST:HIGHEST of a teacher that is told one number"
+        )
+    told_C = Views(skill).tell(np.nan_to_num(ranges(theirs)[0])[None])[0, own]
+    return told_C - NEAR, told_C + NEAR
+
+
+def _right(
+    policies: Sequence[Policy], lows_PC: np.ndarray, highs_PC: np.ndarray, observations_BO: np.ndarray
+) -> np.ndarray:
+    """What the first who is right would do, (B, A) in units of half the box; NaN where nobody is."""
+    told_BC = observations_BO[:, -lows_PC.shape[1] :]
     right_BA = np.full((len(observations_BO), len(policies[0].low_A)), np.nan)
-    for part, policy in zip(parts, policies, strict=True):
-        rows = (told_B >= part.low) & (told_B <= part.high)
+    for policy, low_C, high_C in zip(policies, lows_PC, highs_PC, strict=True):
+        rows = ((told_BC >= low_C) & (told_BC <= high_C)).all(1) & np.isnan(right_BA[:, 0])
         right_BA[rows] = np.clip(policy.act(policy.normalise(observations_BO[rows])), -1, 1)
     return right_BA
 

@@ -120,5 +120,5 @@ def _placed(config: PPOConfig, out: Path) -> PPOConfig:
         config,
         init_from=place(config.init_from) if config.init_from else "",
         start_states=tuple(map(place, config.start_states)),
-        imitate=tuple(f"{place(part.expert)}@{part.low}:{part.high}" for part in config.parts),
+        imitate=tuple(str(replace(part, expert=place(part.expert))) for part in config.parts),
     )
