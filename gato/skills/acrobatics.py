@@ -21,8 +21,8 @@ HOPPING = 0.4
 _STAYS = Condition("forward_speed", "mean", -IN_PLACE, IN_PLACE)
 _HOPS = Condition("vertical_speed", "rms", low=HOPPING)
 
-_IN_PLACE = (Term("bounce", 5.0, limit=1.0), Term("drift_cost", -20.0, limit=0.3), Term("alive", 7.0))
-"""Who stands earns less than who hops, drifting costs much, and whatever happens, falling never pays."""
+_IN_PLACE = (Term("bounce", 10.0, limit=0.4), Term("drift_cost", -20.0, limit=0.3), Term("alive", 7.0))
+"""Who stands earns less than who hops, high hops no more than low ones, drifting costs much, and falling never pays."""
 
 ACROBATICS = (
     Skill(
