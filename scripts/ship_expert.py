@@ -1,12 +1,13 @@
-"""Measure trained experts and put them into the package: python scripts/ship_expert.py RUN ...
+"""Measure trained experts and put them into the package: python scripts/ship_expert.py RUN ... [--steady]
 
-In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy.
-Out: gato/experts/shipped/<body>/<skill>/, its learning curve, its provenance with the score. A history beside it stays.
+In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy; with `--steady` they
+are those that others of their body can take over from. Out: gato/experts/shipped/<body>/<skill>[/steady]/, its
+learning curve, its provenance with the score. A history beside it stays.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gato.experts.commanded import as_actor
 from gato.experts.logs import ship_curve
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
-from gato.runs import PROVENANCE, content_hash, find_artifact, read_provenance, write_json
+from gato.runs import PROVENANCE, STEADY, content_hash, find_artifact, read_provenance, write_json
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
 from gato.skills.table import SKILLS, get_skill
@@ -23,7 +24,7 @@ EPISODES = 100
 SEED = 0
 
 
-def ship(run: Path) -> dict[str, object]:
+def ship(run: Path, *, is_steady: bool) -> dict[str, object]:
     """Copy the run's policy; returns its figures."""
     policy = Policy.load(find_expert(run))
     home = run if (run / PROVENANCE).is_file() else run.parent
@@ -40,8 +41,8 @@ def ship(run: Path) -> dict[str, object]:
         **measured,
         "random": random.return_.mean,
     }
-    inputs = remembered(record["inputs"], home, set(), replaced=policy.skill)
-    folder = policy.save(SHIPPED / policy.skill)
+    inputs = remembered(record["inputs"], home, set(), replaced="" if is_steady else policy.skill)
+    folder = policy.save(SHIPPED / policy.skill / (STEADY if is_steady else ""))
     ship_curve(home, folder)
     said = {"inputs": inputs, "content_hash": content_hash(folder), "result": result}
     write_json(folder / PROVENANCE, {**record, **said})
@@ -83,8 +84,12 @@ def remembered(
 
 def main() -> None:
     """Ship every run named."""
-    for run in sys.argv[1:]:
-        result = ship(Path(run))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+")
+    parser.add_argument("--steady", action="store_true")
+    options = parser.parse_args()
+    for run in options.runs:
+        result = ship(Path(run), is_steady=options.steady)
         print(f"{run}: {result['score']} success {result['success']}, random {result['random']:.1f}")
 
 
