@@ -48,10 +48,9 @@ _REWARDS: dict[str, Terms] = {
         Term("pitch_cost", -0.5),
     ),
     "ant": (
-        # Little for being exactly still: who is told to turn must not lose more by swaying than turning earns.
-        *_near("forward_speed", 3.0, 0.3, 0.3),
-        *_near("lateral_speed", 3.0, 0.3, 0.3),
-        *_near("yaw_rate", 3.0, 0.3, 0.3),
+        *_near("forward_speed", 3.0, 1.0, 0.3),
+        *_near("lateral_speed", 3.0, 1.0, 0.3),
+        *_near("yaw_rate", 3.0, 1.0, 0.3),
         Term("alive", 1.0),
         Term("control_cost", -0.05),
         Term("action_change", -0.01),
