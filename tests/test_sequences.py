@@ -48,7 +48,7 @@ def drawn(mask: np.ndarray) -> list[str]:
 
 
 def test_text_is_padded_with_minus_one(rows):
-    assert rows.text_BP.tolist() == [[459, 310, -1, -1], [-1, -1, -1, -1], [459, 346, -1, -1]]
+    assert rows.text_BP.tolist() == [[466, 316, -1, -1], [-1, -1, -1, -1], [466, 359, -1, -1]]
 
 
 def test_command_ids_are_absent_where_nan(rows):

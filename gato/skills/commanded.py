@@ -144,6 +144,15 @@ _NAMED = (
     ),
     _named("ant/turn-left", "turn left", {"yaw_rate": 1.0}, (_mean("yaw_rate", 0.5), _AHEAD, _ASIDE)),
     _named("ant/turn-right", "turn right", {"yaw_rate": -1.0}, (_mean("yaw_rate", high=-0.5), _AHEAD, _ASIDE)),
+    *(
+        _named(
+            f"ant/circle-{side}",
+            f"walk in a {side} circle",
+            {"forward_speed": 0.7, "yaw_rate": 0.7 * sign},
+            (_mean("forward_speed", 0.4, 1.0), _mean("yaw_rate", *sorted((0.35 * sign, 1.05 * sign))), _ASIDE),
+        )
+        for side, sign in (("left", 1), ("right", -1))
+    ),
     _named("ant/stand", "stand still", {}, _rests("forward_speed", "lateral_speed", "yaw_rate")),
     _named(
         "humanoid/walk-forward",

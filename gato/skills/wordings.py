@@ -156,6 +156,17 @@ BACK_FLIPS = (
 )
 _CROUCH = ("crouch {}", "squat {}", "duck {}", "bend {}", "sink {}", "stoop {}", "hunker {}", "get {}")
 LOW = ("down", "low", "down low", "lower", "down a bit", "a bit lower", "close to the ground", "nearer to the ground")
+LEFT_CIRCLES = (
+    "in a left circle",
+    "in left circles",
+    "in a circle left",
+    "left in a circle",
+    "in circles left",
+    "left in circles",
+    "around a left circle",
+    "left around a circle",
+)
+RIGHT_CIRCLES = tuple(way.replace("left", "right") for way in LEFT_CIRCLES)
 _SIDESTEP = (*_WALK, "sidestep {}", "go sideways {}", "move sideways {}")
 COMMANDED = {
     "half-cheetah/walk-forward": (_WALK, FORWARD, ("forward walk", "go for a walk", "walk")),
@@ -169,6 +180,12 @@ COMMANDED = {
     "ant/walk-right": (_SIDESTEP, RIGHTWARD, ("right walk", "sidestep right please")),
     "ant/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn")),
     "ant/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn")),
+    "ant/circle-left": ((*_WALK, *NEUTRAL), LEFT_CIRCLES, ("circle left", "circle to the left", "make a left circle")),
+    "ant/circle-right": (
+        (*_WALK, *NEUTRAL),
+        RIGHT_CIRCLES,
+        ("circle right", "circle to the right", "make a right circle"),
+    ),
     "ant/stand": (_STAND, STILL, _HALT),
     "humanoid/walk-forward": ((*_WALK, *NEUTRAL), FORWARD, (*ADVANCE, "forward walk", "walk")),
     "humanoid/walk-backward": ((*_WALK, *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")),
