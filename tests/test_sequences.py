@@ -177,7 +177,7 @@ def test_a_row_is_the_same_beside_other_rows(windows, rows):
 def test_long_prompts_are_cut(windows):
     words = "hop forwards please now quickly"
     rows = build_rows(make_codec(), replace(windows, prompts=(words, words, "")), LAYOUT)
-    assert rows.text_BP.tolist() == [[476, 453, 354, 358], [476, 453, 354, 358], [-1, -1, -1, -1]]
+    assert rows.text_BP.tolist() == [[481, 461, 357, 358], [481, 461, 357, 358], [-1, -1, -1, -1]]
 
 
 def test_pads_may_hold_what_no_space_allows(windows):
