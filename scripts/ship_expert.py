@@ -1,7 +1,7 @@
 """Measure trained experts and put them into the package: python scripts/ship_expert.py RUN ... [--steady]
 
-In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy; with `--steady` they
-are those that others of their body can take over from. Out: gato/experts/shipped/<body>/<skill>[/steady]/, its
+In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy, `RUN/history/STEPS` for
+another; with `--steady` they are those that others of their body can take over from. Out: gato/experts/shipped/<body>/<skill>[/steady]/, its
 learning curve, its provenance with the score. A history beside it stays.
 """
 
@@ -15,11 +15,13 @@ from gato.experts.commanded import as_actor
 from gato.experts.logs import ship_curve
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
-from gato.runs import PROVENANCE, STEADY, content_hash, find_artifact, read_provenance, write_json
+from gato.runs import PROVENANCE, STEADY, content_hash, find_artifact, read_json, read_provenance, write_json
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
 from gato.skills.table import SKILLS, get_skill
 
+UNFINISHED = "run.json"
+"""What a run that was stopped has."""
 EPISODES = 100
 SEED = 0
 
@@ -27,7 +29,9 @@ SEED = 0
 def ship(run: Path, *, is_steady: bool) -> dict[str, object]:
     """Copy the run's policy; returns its figures."""
     policy = Policy.load(find_expert(run))
-    home = run if (run / PROVENANCE).is_file() else run.parent
+    home = _home(run)
+    if home is None or not (home / PROVENANCE).is_file():
+        raise ValueError(f"{run} has no {PROVENANCE} in it or above: only finished runs are shipped")
     record = read_provenance(home)
     expert = evaluate(as_actor(policy), policy.skill, episodes=EPISODES, seed=SEED)
     spec = get_body(get_skill(policy.skill).body).spec
@@ -36,7 +40,7 @@ def ship(run: Path, *, is_steady: bool) -> dict[str, object]:
     measured = {"success": expert.success, "length": expert.length, **expert.measured}
     result = {
         **record["result"],
-        "policy": "last" if run.name == "last" else "best",
+        "policy": str(run.relative_to(home)) if run != home else "best",
         "score": score,
         **measured,
         "random": random.return_.mean,
@@ -71,15 +75,26 @@ def remembered(
             kept[name] |= {"command": record["command"], "inputs": record["inputs"]}
             continue
         place = find_artifact(entry.get("path", name), beside=beside)
-        home = next((one for one in (place, place and place.parent) if one and (one / PROVENANCE).is_file()), None)
+        home = place and _home(place)
         is_here = home is not None and not home.is_relative_to(SHIPPED)
-        record = read_provenance(home) if home and is_here else entry  # a shipped expert's own record remembers already
+        record = _record(home) if home and is_here else entry  # a shipped expert's own record remembers already
         if "command" in record:
             is_new = entry["hash"] not in told
             told.add(entry["hash"])
             before = remembered(record["inputs"], home or beside, told, replaced=replaced) if is_new else {}
             kept[name] |= {"command": record["command"], "inputs": before}
     return kept
+
+
+def _home(place: Path) -> Path | None:
+    """The run that a policy lies in."""
+    folders = [place, *place.parents][:3]
+    return next((one for one in folders if any((one / name).is_file() for name in (PROVENANCE, UNFINISHED))), None)
+
+
+def _record(home: Path) -> dict[str, Any]:
+    """What is known of a run, also of one that was stopped."""
+    return read_provenance(home) if (home / PROVENANCE).is_file() else read_json(home / UNFINISHED)
 
 
 def main() -> None:
