@@ -1,8 +1,9 @@
 """Measure trained experts and put them into the package: python scripts/ship_expert.py RUN ... [--steady]
 
 In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy, `RUN/history/STEPS` for
-another; with `--steady` they are those that others of their body can take over from. Out: gato/experts/shipped/<body>/<skill>[/steady]/, its
-learning curve, its provenance with the score. A history beside it stays.
+another; with `--steady` they are those that others of their body can take over from.
+Out: gato/experts/shipped/<body>/<skill>[/steady]/, its learning curve, its provenance with the score. A history beside it
+stays.
 """
 
 from __future__ import annotations
