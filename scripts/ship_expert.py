@@ -2,8 +2,7 @@
 
 In: run folders of `gato expert train`, or `RUN/last` for the newest instead of the best policy, `RUN/history/STEPS` for
 another; with `--steady` they are those that others of their body can take over from.
-Out: gato/experts/shipped/<body>/<skill>[/steady]/, its learning curve, its provenance with the score. A history beside it
-stays.
+Out: gato/experts/shipped/<body>/<skill>[/steady]/, its learning curve, its provenance with the score; a history stays.
 """
 
 from __future__ import annotations
