@@ -96,17 +96,16 @@ def test_a_training_run_means_its_best_policy(tmp_path):
     assert isinstance(load_expert(str(tmp_path / "run"), HOPPER), Policy)
 
 
-TAUGHT = ("half-cheetah", "hopper", "walker2d")
+TAUGHT = ("half-cheetah", "hopper", "walker2d", "ant")
 """Bodies whose goal-conditioned teacher comes with Gato, and with it every command that has a name."""
 WAITING = {
-    "walker2d/hop",
     "humanoid/crouch",
     *(skill.id for skill in SKILLS.values() if skill.command and skill.body not in TAUGHT),
 } - {"humanoid/walk-forward"}
 """Skills without an expert yet."""
 
 
-BELOW = {"humanoid-standup/stand-up", "half-cheetah/command", "hopper/command", "walker2d/command"}
+BELOW = {"humanoid-standup/stand-up", *(f"{body}/command" for body in TAUGHT)}
 """Skills whose expert is the best there is, and does not always do what the words say: docs/experts.md and docs/log.md
 tell of it. The teachers are exact while a command holds, and late, or fall, when it changes much."""
 
