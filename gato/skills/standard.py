@@ -50,8 +50,7 @@ STANDARD = (
         id="hopper/hop-backward",
         body="hopper",
         is_standard=False,
-        # Never below 0: who takes over from hopping forward must not be paid for falling.
-        reward=(Term("backward_speed", 2.0, limit=1.5, least=-0.5), Term("alive", 1.25), Term("control_cost", -1e-3)),
+        reward=(Term("backward_speed", 2.0, limit=1.5), Term("alive", 0.25), Term("control_cost", -1e-3)),
         prompt="hop backward",
         rule=(Condition("forward_speed", "mean", high=-0.5),),
         reading="forward_speed",
