@@ -109,7 +109,7 @@ def run(argv: list[str]) -> int:
         return INTERRUPTED
     except (UsageError, argparse.ArgumentError) as error:
         failure, code, told = error, MISUSED, str(error)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         failure, code, told = error, FAILED, _in_words(error)
     except Exception as error:  # the border: whatever is unforeseen is told in one line too
         failure, code, told = error, FAILED, f"{type(error).__name__}: {error}; --debug shows where"

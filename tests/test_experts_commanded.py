@@ -101,6 +101,13 @@ def test_a_teacher_can_begin_as_several_experts_where_each_is_right(tmp_path, mo
     ant = dataclasses.replace(TINY, imitate=("ant/run-forward@0:1",))
     with pytest.raises(ValueError, match="ant/command is told 3 numbers; leave out the range"):
         train_expert("ant/command", steps=300, seed=0, out=tmp_path / "g", config=ant)
+    for told, far in (
+        ("ant/walk-left is told nothing", ("ant/walk-left", "ant/stand")),
+        ("is told -1 to 2.5 only", (SKILL.id, "hopper/hop-forward@5:9")),
+    ):
+        wrong = dataclasses.replace(TINY, imitate=(far[1],))
+        with pytest.raises(ValueError, match=told):
+            train_expert(far[0], steps=300, seed=0, out=tmp_path / "i", config=wrong)
     ant = dataclasses.replace(TINY, imitate=("ant/run-forward",))
     with pytest.raises(ValueError, match="ant/run-forward names no command that it is right for"):
         train_expert("ant/command", steps=300, seed=0, out=tmp_path / "h", config=ant)

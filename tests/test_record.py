@@ -275,7 +275,10 @@ def test_a_recipe_is_recorded_and_resumed(minari_root: Path, tmp_path: Path) -> 
         ("datasets: [{skill: hopper/hop-forward, episodes: many}]", "episodes is 'many'; int is needed"),
         ("datasets: [{skill: hopper/hop-forward, noise: [-1]}]", "at least 0"),
         ("datasets: [{body: hoper, switch: [hopper/hop-forward]}]", 'did you mean "hopper"'),
-        ("datasets: [{body: hopper, switch: [hopper/hop-forward, half-cheetah/run-forward]}]", "not skills of hopper"),
+        (
+            "datasets: [{body: hopper, switch: [hopper/hop-forward, half-cheetah/run-forward]}]",
+            '"half-cheetah/run-forward" is no skill of hopper; allowed: hopper/command',
+        ),
         ("datasets: [{body: hopper}]", "belong together"),
         ("datasets: [{skill: hopper/hop-forward}, {skill: hopper/hop-forward}]", "recorded twice"),
         ("dataset: []", 'no list "datasets"'),

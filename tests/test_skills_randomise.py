@@ -83,8 +83,8 @@ def test_training_and_evaluation_take_it(tmp_path):
     [
         ("weight=1:2", 'unknown "weight"; allowed: friction, mass, strength'),
         ("mass=1", "such as mass=0.8:1.2 is needed"),
-        ("mass=2:1", "one pair of factors within 1/100 to 100, the lowest first"),
-        ("mass=0:1", "within 1/100 to 100"),
+        ("mass=2:1", "1/100 to 100 are allowed, the lowest first"),
+        ("mass=0:1", "1/100 to 100 are allowed"),
         ("mass=a:b", "such as mass=0.8:1.2 is needed"),
     ],
 )

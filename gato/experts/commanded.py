@@ -40,7 +40,10 @@ def teacher_mirror(mirror: Symmetry, skill: Skill) -> Symmetry:
     """
     names, num_sensed = [COMMANDS[index] for index in axes(skill)], len(mirror.observation.order_N)
     if turning := [name for name in LEFT_AND_RIGHT if any(skill.command.get(name, ()))]:
-        raise ValueError(f"{skill.id} is symmetric by itself ({', '.join(turning)}); leave out symmetric")
+        raise ValueError(
+            f"symmetric: {skill.id} is looked at so that it always turns left ({', '.join(turning)}), which the mirror"
+            " would undo; leave out symmetric"
+        )
     order_N = np.concatenate([mirror.observation.order_N, np.arange(num_sensed, num_sensed + len(names))])
     sign_N = np.concatenate([mirror.observation.sign_N, np.ones(len(names), np.float32)])
     return Symmetry(SignedPermutation(order_N, sign_N), mirror.action)

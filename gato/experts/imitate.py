@@ -39,6 +39,9 @@ def imitation(blank: Policy, parts: Sequence[Part], policies: Sequence[Policy], 
     """`blank`, a teacher, with weights by which it acts as the policies of these parts do; ValueError where one of them
     does not say what it is right for."""
     skill = get_skill(blank.skill)
+    if not skill.is_commanded:
+        raise ValueError(f"imitate: {skill.id} is told nothing; a teacher ({skill.body}/command) can be made so")
+    log.info("imitating %d experts for %d steps before the first of its own", len(parts), ENVIRONMENTS * STEPS * ROUNDS)
     lows_PC, highs_PC = (
         np.array(bounds)
         for bounds in zip(*(_bounds(part, one, skill) for part, one in zip(parts, policies, strict=True)), strict=True)
@@ -61,6 +64,8 @@ def imitation(blank: Policy, parts: Sequence[Part], policies: Sequence[Policy], 
             over = ids[step.terminated_B | step.truncated_B | (rng.random(ENVIRONMENTS) < 1 / STEPS)]
             if len(over):
                 observations_BO[over] = stepper.reset(over, rng.integers(MAX_SEED, size=len(over)).tolist())
+        if not any(map(len, seen)):
+            raise ValueError(f"imitate {', '.join(map(str, parts))}: nothing that was told lay there; widen the range")
         if turn == 0:
             moments = Moments.zeros(len(blank.mean_O))
             moments.update(np.concatenate(seen))
@@ -77,6 +82,9 @@ def _bounds(part: Part, policy: Policy, skill: Skill) -> tuple[np.ndarray, np.nd
     if np.isfinite(part.low):
         if len(own) != 1:
             raise ValueError(f"imitate {part}: {skill.id} is told {len(own)} numbers; leave out the range")
+        (lowest,), (highest,) = (bound_C[own] for bound_C in ranges(skill))
+        if part.high < lowest or part.low > highest:
+            raise ValueError(f"imitate {part}: {skill.id} is told {lowest:g} to {highest:g} only")
         return np.array([part.low]), np.array([part.high])
     if theirs.is_commanded:
         return np.full(len(own), -np.inf), np.full(len(own), np.inf)
@@ -116,7 +124,7 @@ class Imitator:
         """By Adam, its rate falling to 0; the mean squared error of the last pass."""
         seen_NO, told_NA = torch.from_numpy(observations_NO), torch.from_numpy(actions_NA).float()
         optimiser = torch.optim.Adam([self.flat], RATE)
-        batches = len(seen_NO) // BATCH
+        batches = max(1, len(seen_NO) // BATCH)
         for epoch in range(EPOCHS):
             order_N, total = torch.from_numpy(self.rng.permutation(len(seen_NO))), 0.0
             for batch in range(batches):

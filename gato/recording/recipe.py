@@ -17,7 +17,7 @@ from gato.skills.bodies import get_body
 from gato.skills.robots.description import read_yaml
 from gato.skills.robots.known import add_listed
 from gato.skills.stepper import find_env_spec
-from gato.skills.table import SKILLS, get_skill
+from gato.skills.table import SKILLS, skills_of
 from gato.specs import near_match
 
 PACKAGE = Path(__file__).parent.parent
@@ -110,8 +110,12 @@ class Recording:
             is_skill = self.env in SKILLS or re.search(r"-v\d+$", self.env)
             return [] if is_skill else [f'unknown skill or environment "{self.env}"; {near_match(self.env, SKILLS)}']
         body = get_body(self.env).name
-        foreign = [skill for skill in self.switch if get_skill(skill).body != body]
-        wrong = [f"{foreign} are not skills of {body}"] if foreign else []
+        known = [skill.id for skill in skills_of(body)]
+        wrong = [
+            f'"{skill}" is no skill of {body}; {near_match(skill, known)}'
+            for skill in self.switch
+            if skill not in known
+        ]
         if len(set(self.switch)) < 2:
             wrong.append(f"switch is {list(self.switch)}; at least two different skills")
         if len(self.changes) != 2 or not 1 <= self.changes[0] <= self.changes[1]:

@@ -97,9 +97,13 @@ def check_finite(body: Body, actions_BA: np.ndarray, state: State) -> None:
     for what, values_BX in (("action", actions_BA), ("state", np.concatenate([qpos_BQ, qvel_BV], 1))):
         rows = np.flatnonzero(~np.isfinite(values_BX).all(1))
         if len(rows):
+            allowed = f"[{body.spec.action_low.min():g}, {body.spec.action_high.max():g}]"
+            remedy = {
+                "action": f"actions must be finite numbers near {allowed}",
+                "state": f"actions must be near {allowed}, a robot of your own needs less strength or smaller steps",
+            }
             raise FloatingPointError(
-                f"{body.name}: {what} is not finite in environment(s) {rows.tolist()}; actions must be finite numbers"
-                f" near [{body.spec.action_low.min():g}, {body.spec.action_high.max():g}]"
+                f"{body.name}: {what} is not finite in environment(s) {rows.tolist()}; {remedy[what]}"
             )
 
 

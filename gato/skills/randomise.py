@@ -38,8 +38,12 @@ def read_ranges(words: Iterable[str]) -> dict[str, tuple[float, float]]:
             low, high = (float(one) for one in pair.split(":"))
         except ValueError:
             raise ValueError(f"randomise {word!r}: such as {name}=0.8:1.2 is needed") from None
-        if not MOST**-1 <= low <= high <= MOST or name in found:
-            raise ValueError(f"randomise {word!r}: one pair of factors within 1/{MOST} to {MOST}, the lowest first")
+        if name in found:
+            raise ValueError(f"randomise {word!r}: {name} is given twice; one pair of factors is needed")
+        if not MOST**-1 <= low <= high <= MOST:
+            raise ValueError(
+                f"randomise {word!r}: {low:g} to {high:g}; 1/{MOST} to {MOST} are allowed, the lowest first"
+            )
         found[name] = (low, high)
     return found
 

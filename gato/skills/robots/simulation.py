@@ -6,6 +6,7 @@ In: a `Description`. Out: `compiled_text` (its whole MJCF), `make_model`, `Robot
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _replace_actuators(spec: mujoco.MjSpec, description: Description) -> None:
     names = [joint.name for joint in spec.joints if joint.type in DRIVEN]
     for joint in description.actuated:
         if joint not in names:
-            raise ValueError(f'actuated: unknown joint "{joint}"; {near_match(joint, names)}')
+            raise ValueError(f'{description.model}: actuated: unknown joint "{joint}"; {near_match(joint, names)}')
     for actuator in list(spec.actuators):
         spec.delete(actuator)
     for joint, strength in description.actuated.items():
@@ -153,4 +154,6 @@ class RobotSimulation(gymnasium.Env[np.ndarray, np.ndarray]):
 
 
 def _in_a_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    missing = re.search(r"Error opening file '(.+?)'", text)
+    return f"no such file: {missing[1]}; put it there, or mend the path in the model" if missing else text
