@@ -1,7 +1,7 @@
 """`docs/experts.md`: what the shipped experts score beside what others published, how they were trained, how they look.
 
 In: the figures of `expert_scores`, and published ones (`benchmarks/published.json`). Out: Markdown, one picture of all
-learning curves, and a strip of frames for each expert.
+learning curves, and a strip of frames for each expert, its own where `skill_page` shows another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from gato.experts.commanded import as_actor
 from gato.experts.logs import read_curve
 from gato.experts.policy import Policy
-from gato.experts.shipped import SHIPPED
+from gato.experts.shipped import SHIPPED, steady
 from gato.reporting import charts, strips
 from gato.reporting.expert_scores import measure_shipped
 from gato.reporting.markdown import table
@@ -21,6 +21,8 @@ from gato.runs import HISTORY, read_json, write_atomic
 from gato.skills.table import SKILLS
 
 CURVES = "curves.png"
+SKILL_PICTURES = "skills"
+"""Folder of the pictures of `skill_page`, beside this page's."""
 
 
 def write_expert_page(page: Path, *, scores: Path, published: Path, episodes: int, seed: int) -> Path:
@@ -34,7 +36,8 @@ def write_expert_page(page: Path, *, scores: Path, published: Path, episodes: in
     (pictures / CURVES).unlink(missing_ok=True)
     if panels := _panels(results["experts"], others["tasks"]):
         charts.write_png(charts.learning_curves(panels), pictures / CURVES, dpi=100)
-    actors = {name: (one["skill"], as_actor(Policy.load(SHIPPED / name))) for name, one in results["experts"].items()}
+    unseen = {name: one["skill"] for name, one in results["experts"].items() if steady(one["skill"]) != name}
+    actors = {name: (skill, as_actor(Policy.load(SHIPPED / name))) for name, skill in unseen.items()}
     strips.write_strips(actors, pictures)
     write_atomic(page, _text(results, others, pictures).encode())
     return page
@@ -141,9 +144,11 @@ def _other_table(experts: Mapping[str, Any]) -> str:
 
 def _section(name: str, one: Mapping[str, Any], bar: float | None, pictures: Path) -> str:
     words = [f"## {name}"]
-    strip = strips.strip_name(name)
-    if (pictures / strip).is_file():
-        words.append(f"![{name}: its first {strips.SECONDS:g} seconds]({pictures.name}/{strip})")
+    # Most are shown by the page of skills already.
+    seen_there = pictures.with_name(SKILL_PICTURES) / strips.strip_name(one["skill"])
+    strip = seen_there if steady(one["skill"]) == name else pictures / strips.strip_name(name)
+    if strip.is_file():
+        words.append(f"![{name}: its first {strips.SECONDS:g} seconds]({strip.parent.name}/{strip.name})")
     if bar is not None and one["return"]["mean"] < bar:
         words.append(f"**Below its bar**: {_number(one['return']['mean'])} of {_number(bar)}.")
     trained = "Steps and time were not kept."
