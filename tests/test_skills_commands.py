@@ -150,6 +150,14 @@ def test_a_teacher_told_once_acts_as_one_told_every_time(name):
     np.testing.assert_allclose(told_once(observations_BO), actor(observations_BO), atol=1e-5)
 
 
+def test_who_is_told_nothing_and_shown_nothing_else_acts_alone_and_can_be_sampled_from():
+    stander = obeying(
+        toy_teacher(get_skill("walker2d/command")), get_skill("walker2d/stand"), get_skill("walker2d/command")
+    )
+    assert as_actor(stander) is stander
+    assert isinstance(as_actor(shipped_policy("humanoid/walk-forward")), Teacher)
+
+
 def test_the_expert_of_one_command_does_not_know_where_in_the_world_it_looks():
     skill = get_skill("ant/walk-left")
     actor = as_actor(obeying(toy_teacher(ANT), skill, ANT))

@@ -74,9 +74,12 @@ class Teacher:
 
 
 def as_actor(policy: Policy) -> Actor:
-    """The policy itself, or, where its skill is a command, with eyes for it."""
+    """The policy itself, or, where its skill is a command that it must be told or be shown the body for, with eyes."""
     skill = SKILLS.get(policy.skill)
-    return policy if skill is None or not skill.command else Teacher(policy, skill)
+    if skill is None or not skill.command:
+        return policy
+    teacher = Teacher(policy, skill)
+    return teacher if teacher.axes or not teacher.views.changes_nothing else policy
 
 
 def obeying(teacher: Policy, skill: Skill, theirs: Skill) -> Policy:

@@ -48,6 +48,11 @@ class Views:
         self.commands = _stacked([command for _, command in images])
         self.undoing = _stacked([image.action.inverse() for image, _ in images])
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether there is one side only, and it shows the body as it is."""
+        return self.from_heading is None and len(self.observations.order_N) == 1
+
     def choose(self, command_BC: np.ndarray) -> np.ndarray:
         """(B,) int: from which side each body is looked at."""
         told_BC = np.nan_to_num(command_BC)

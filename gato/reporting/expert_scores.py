@@ -1,11 +1,12 @@
 """Every shipped expert measured: without and with exploration, beside random actions and the published figures.
 
 In: the experts that come with Gato. Out: a JSON file of figures, from which `expert_page` is written. What was measured
-before is kept while expert, episodes and seed are the same.
+before is kept while expert, reward, rule, episodes and seed are the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from gato.progress import Progress
 from gato.runs import HISTORY, content_hash, read_json, read_provenance, write_json
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
+from gato.skills.rewards import flat
 from gato.skills.table import SKILLS, get_skill
 
 
@@ -38,7 +40,7 @@ def measure_shipped(path: Path, *, episodes: int, seed: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with Progress(len(experts), "experts", "measuring") as progress:
         for name, skill in experts.items():
-            digest = content_hash(SHIPPED / name)
+            digest = what_counts(name, skill)
             fresh = earlier.get(name, {}).get("hash") != digest
             measured = _measure(name, skill, episodes, seed) if fresh else earlier[name]
             figures[name] = {**measured, "skill": skill, "hash": digest, **_training(name)}
@@ -47,6 +49,13 @@ def measure_shipped(path: Path, *, episodes: int, seed: int) -> dict[str, Any]:
     result = {"episodes": episodes, "seed": seed, "experts": figures, "missing": missing}
     write_json(path, result)
     return result
+
+
+def what_counts(name: str, skill_id: str) -> str:
+    """A hash of all that the figures of an expert hang on: itself, and what its skill pays and asks for."""
+    skill = get_skill(skill_id)
+    words = [content_hash(SHIPPED / name), *map(str, flat(skill.reward)), *map(str, skill.rule)]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
 def _measure(name: str, skill: str, episodes: int, seed: int) -> dict[str, Any]:
