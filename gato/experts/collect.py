@@ -235,5 +235,6 @@ class Collector:
             moments.count = facts["counts"][name]
         self.observations_BO, self.discounted_B = arrays["observations"], arrays["discounted"]
         self.returns_B, self.lengths_B, self.limits_B = arrays["returns"], arrays["lengths"], arrays["limits"]
-        self.is_arriving_B = arrays["arriving"]
+        # Runs that were kept before rows arrived: nobody does.
+        self.is_arriving_B = arrays.get("arriving", np.zeros_like(self.is_started_B))
         self.rng.bit_generator.state = facts["rng"]
