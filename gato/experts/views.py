@@ -64,7 +64,8 @@ class Views:
     def show(self, observations_BO: np.ndarray, command_BC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Observations (B, O) and commands (B, C) from the chosen side."""
         seen_BO = observations_BO if self.from_heading is None else self.from_heading(observations_BO)
-        return _each(self.observations, self.choose(command_BC), seen_BO), self.tell(command_BC)
+        side_B = self.choose(command_BC)
+        return _each(self.observations, side_B, seen_BO), _each(self.commands, side_B, command_BC)
 
     def tell(self, command_BC: np.ndarray) -> np.ndarray:
         """Commands (B, C) from the chosen side."""
