@@ -10,8 +10,9 @@ from making import make_model
 
 from gato import cli, runs
 from gato.model.config import ModelConfig
+from gato.model.find import find_model
 from gato.rollout import evaluate, switching
-from gato.rollout.evaluate import Wishes, model_folder
+from gato.rollout.evaluate import Wishes
 from gato.skills.bodies import BODIES
 
 
@@ -96,6 +97,6 @@ def test_bad_wishes_are_told_in_one_line(
 
 
 def test_a_model_folder_may_be_given_itself_or_its_run(model: Path) -> None:
-    assert model_folder(model) == model_folder(model / "model") == model / "model"
+    assert find_model(model) == find_model(model / "model") == model / "model"
     assert Wishes(prompt="go", body="hopper").measures_suite is False
     assert Wishes(ablate=True).measures_suite is True

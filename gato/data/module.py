@@ -10,6 +10,7 @@ batch its optimiser steps say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -39,6 +40,7 @@ class GatoDataModule(lightning.LightningDataModule):
         validation_batches: int = 8,
         num_workers: int = 0,
         clip_actions: bool = False,
+        temperature: float = 1.0,
     ) -> None:
         """
         Args:
@@ -50,13 +52,17 @@ class GatoDataModule(lightning.LightningDataModule):
             validation_batches: batches of a validation pass, the same ones each time.
             num_workers: processes that build batches; 0 builds them in the training process.
             clip_actions: move actions outside the box into it and count them, instead of refusing the dataset.
+            temperature: weights are taken to the power of 1 / temperature: above 1 they become more alike, so that
+                a small dataset is met more often (Arivazhagan et al. 2019).
         """
         super().__init__()
         if not datasets:
             raise ValueError("datasets is empty; name at least one, like {id: gato/half-cheetah/run-forward-v0}")
         if not 0 <= validation_share < 1:
             raise ValueError(f"validation_share is {validation_share}; a share of 0 to 1 is needed")
-        self.sources = tuple(datasets)
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}; more than 0 is needed, 1 leaves the weights as they are")
+        self.sources = tuple(replace(one, weight=one.weight ** (1 / temperature)) for one in datasets)
         self.layout, self.batch_size, self.seed = layout, batch_size, seed
         self.validation_share, self.validation_batches = validation_share, validation_batches
         self.num_workers, self.clip_actions = num_workers, clip_actions

@@ -19,7 +19,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from gato import runs
+from gato.model.balance import balanced
 from gato.model.config import ModelConfig
+from gato.model.find import find_model
 from gato.model.heads import ActionHead
 from gato.model.slots import CommandEmbedding, SlotEmbedding, Tables
 from gato.model.trunk import Kept, Place, Trunk
@@ -214,11 +216,17 @@ class Gato(nn.Module):
         shown = rows.demonstration_mask_BN.shape[1] * positions
         return self.layout.prompt_positions + min(rows.command_BC.shape[1], 1) + shown
 
-    def loss(self, batch: Sequence[Rows]) -> Losses:
-        """Mean over action elements, then a body's steps, then rows: a mixture's weights are what they say."""
+    def loss(self, batch: Sequence[Rows], *, is_balanced: bool = False) -> Losses:
+        """Mean over action elements, then a body's steps, then rows: a mixture's weights are what they say.
+
+        `is_balanced`: the trunk is moved by each body as its rows say, however steep its likelihood (`balance`).
+        """
         bodies: dict[str, Tensor] = {}
         modalities: dict[str, list[Tensor]] = {}
-        for rows, hidden_BSD in zip(batch, self.hidden_read(batch), strict=True):
+        hidden = self.hidden_read(batch)
+        if is_balanced and torch.is_grad_enabled():
+            hidden = balanced(hidden, [len(rows.text_BP) ** 0.5 for rows in batch])
+        for rows, hidden_BSD in zip(batch, hidden, strict=True):
             mask_BT = self.tensor(rows.loss_mask_BT & rows.step_mask_BT)
             num_steps, num_discrete = mask_BT.sum().clamp(min=1), self.body(rows.body).head.num_discrete
             sums = {
@@ -272,6 +280,11 @@ class Gato(nn.Module):
             model = cls(config, Codec.load(place))
         model.load_state_dict(load_file(place / "model.safetensors"), assign=True)
         return model.to(device=device, dtype=dtype).eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gato:
+        """The model that `find_model` finds: a folder, a training run, or one that ships with the package."""
+        return cls.load(find_model(name), device=device, dtype=dtype)
 
     def num_positions(self, rows: Rows) -> int:
         """Positions the transformer reads for these rows, pads included."""

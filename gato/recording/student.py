@@ -7,7 +7,6 @@ Small mistakes carry a model to states that no expert visits; these are recorded
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -50,6 +49,6 @@ class Student:
 
 def load_student(folder: str, stepper: Stepper) -> Gato:
     """The model that shall act; ValueError where it does not fit the body."""
-    model = Gato.load(Path(folder))
+    model = Gato.from_pretrained(folder)
     model.codec.check_body(stepper.spec)
     return model

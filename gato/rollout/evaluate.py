@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gato.data.minari_io import Dataset, open_dataset
 from gato.experts.shipped import find_expert
+from gato.model.find import find_model
 from gato.model.gato import Gato
 from gato.rollout.ablation import ablate
 from gato.rollout.asked import Question, ask, question_of, read_questions
@@ -84,9 +85,9 @@ def evaluate_model(
 ) -> Results:
     """Run all that is wished for. Nothing is written unless `out` or videos are asked for.
 
-    `model` is a model folder, or a training run with its `model/`. Everything is checked before the first episode.
+    `model` is what `find_model` takes. Everything is checked before the first episode.
     """
-    place = model_folder(model)
+    place = find_model(model)
     loaded = Gato.load(place)
     if not (place / PROVENANCE).is_file():
         log.warning("%s has no %s: what it was trained on cannot be told", place, PROVENANCE)
@@ -112,13 +113,6 @@ def evaluate_model(
             inputs=_inputs(place, wishes, dataset, results),
         )
     return results
-
-
-def model_folder(path: str | Path) -> Path:
-    """The folder itself, or the `model` of the training run that it is."""
-    place = Path(path)
-    inside = place / "model"
-    return inside if (inside / "config.json").is_file() and not (place / "config.json").is_file() else place
 
 
 def _questions(model: Gato, wishes: Wishes) -> tuple[Question, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gato.experts.policy import Policy
-from gato.experts.shipped import find_expert, steady
+from gato.experts.shipped import find_expert, has_shipped_expert, steady
 from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out, shortened
 from gato.skills.bodies import get_body
@@ -47,8 +47,13 @@ SUITES = {
             "inverted-pendulum/balance",
         ),
         expert=steady,
-    )
+    ),
+    "mujoco": Suite(tuple(skill.id for skill in SKILLS.values() if skill.is_standard)),
+    "library": Suite(
+        tuple(skill.id for skill in SKILLS.values() if not skill.is_commanded and has_shipped_expert(skill.id))
+    ),
 }
+"""The demo's, Gymnasium's eleven tasks, and all that there is an expert for (teachers are told numbers, not words)."""
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ import argparse
 import logging
 import shlex
 import signal
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -18,14 +19,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from gato import runs
 from gato.data.module import GatoDataModule
+from gato.model.find import find_model
 from gato.sequences import Layout
 from gato.training.callbacks import Figures, RolloutEvaluation, figures_of
 from gato.training.checkpoints import AtomicFiles, Checkpoints, RunIdentity, newest_checkpoint, step_of
+from gato.training.estimate import UPDATES, Probe
 from gato.training.lightning_module import GatoModule
 from gato.training.loggers import LoggerName, make_logger
 from gato.usage import usage_error
@@ -40,6 +43,7 @@ HELP = """usage: gato {verb} -c CONFIG.yaml [--out DIR] [--key value ...]
   --out DIR                     folder of the run: config.yaml, logs/, checkpoints/, model/ [workspace/fit]
   --resume                      go on from the newest checkpoint in --out, with its config.yaml if no other is given
   --overwrite                   remove what --out holds first
+  --estimate                    parameters, tokens a step, memory and time; nothing is kept
   --seed N                      of weights and data (--seed_everything, --data.seed) [0]
   --run.loggers [csv, ...]      csv, tensorboard, wandb (offline unless logged in)
   --run.checkpoint_every N      updates between checkpoints
@@ -101,6 +105,8 @@ class RunConfig:
     """Go on from the newest checkpoint in `out`."""
     overwrite: bool = False
     """Remove what `out` holds first."""
+    estimate: bool = False
+    """Say what the run would take, by a few of its updates, and keep nothing."""
 
     def __post_init__(self) -> None:
         if self.checkpoint_every < 1:
@@ -122,11 +128,14 @@ class GatoCLI(LightningCLI):
             raise usage_error(error, parser) from error
 
     def before_instantiate_classes(self) -> None:
-        run = self.run_config
+        run, self.probe = self.run_config, Probe(self.config.trainer.max_steps)
         if self.config.trainer.max_steps < 1:
             raise ValueError(
                 f"trainer.max_steps is {self.config.trainer.max_steps}; the data has no end, give a number"
             )
+        if run.estimate:
+            self._begin_estimate()
+            return
         self.folder = runs.open_run(run.out, overwrite=run.overwrite, resume=run.resume or self.verb != "fit")
         self.checkpoint = newest_checkpoint(self.folder / "checkpoints")
         if self.checkpoint is None and (run.resume or self.verb != "fit"):
@@ -139,6 +148,14 @@ class GatoCLI(LightningCLI):
             show_overrides(self.parser, self.config, path)
 
     verb: Verb = "fit"
+    checkpoint: Path | None = None
+
+    def _begin_estimate(self) -> None:
+        """A few updates, in a folder that goes with this object; what is not an update is left out."""
+        self._temporary = tempfile.TemporaryDirectory(prefix="gato-")
+        self.folder = Path(self._temporary.name)
+        self.config.trainer.max_steps, self.config.run.loggers = UPDATES, []
+        self.config.evaluation.every = self.config.data.validation_batches = 0
 
     def instantiate_classes(self) -> None:
         """A model that goes on from another reads and writes that one's tokens."""
@@ -159,7 +176,12 @@ class GatoCLI(LightningCLI):
         names = run.loggers if self.verb == "fit" else ()
         done = step_of(self.checkpoint)
         loggers = [make_logger(name, self.folder, done=done, wandb_id=wandb_id) for name in names]
-        mine = [Figures(), Checkpoints(self.folder / "checkpoints", run.checkpoint_every), RunIdentity(wandb_id)]
+        mine: list[Callback] = [
+            Figures(),
+            Checkpoints(self.folder / "checkpoints", run.checkpoint_every),
+            RunIdentity(wandb_id),
+            *[self.probe] * run.estimate,
+        ]
         given = self.config_init.trainer
         return super().instantiate_trainer(
             logger=loggers or False,
@@ -210,6 +232,8 @@ def main(arguments: list[str]) -> str | Path | dict[str, Any]:
         return HELP.format(verb=verb, purpose=PURPOSES[verb], example=EXAMPLES[verb])
     with _quiet_libraries():
         cli = make_cli(verb, rest)
+        if cli.run_config.estimate:
+            return estimate(cli)
         return fit(cli, command=shlex.join(["gato", *arguments])) if verb == "fit" else measure(cli)
 
 
@@ -254,7 +278,7 @@ def _plain_words(words: list[str]) -> list[str]:
     given = iter(words)
     for word in given:
         flag, equals, value = word.partition("=")
-        if flag in ("--resume", "--overwrite"):
+        if flag in ("--resume", "--overwrite", "--estimate"):
             plain.append(f"--run.{flag[2:]}={value or 'true'}")
         elif flag in SHORT_FLAGS:
             value = value if equals else next(given, "")
@@ -298,6 +322,12 @@ def fit(cli: GatoCLI, *, command: str) -> Path:
     return folder
 
 
+def estimate(cli: GatoCLI) -> dict[str, Any]:
+    """What `fit` would take; nothing is kept."""
+    cli.trainer.fit(cli.model, cli.datamodule)
+    return cli.probe.figures(cli.model)
+
+
 def measure(cli: GatoCLI) -> dict[str, Any]:
     """Losses of the newest checkpoint on held-out episodes, nats an action element."""
     run, split = (cli.trainer.validate, "val") if cli.verb == "validate" else (cli.trainer.test, "test")
@@ -332,7 +362,7 @@ def save_model(cli: GatoCLI, folder: Path, command: str) -> None:
         "licence": "MIT",
     }
     origin = cli.config.model.init_from
-    parent = {"init_from": {"path": origin, "hash": runs.content_hash(Path(origin))}} if origin else {}
+    parent = {"init_from": runs.as_input(find_model(origin))} if origin else {}
     module.model.save(folder, card=card)
     runs.write_provenance(
         folder,

@@ -9,7 +9,6 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -61,6 +60,7 @@ class GatoModule(LightningModule):
         final_share: float = 0.0,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
         init_from: str = "",
+        balance: Literal["rows", "gradients"] = "rows",
     ) -> None:
         """Args:
         network: Size, embedding, head and layout of the model.
@@ -69,14 +69,16 @@ class GatoModule(LightningModule):
         warmup_steps: Updates of linear warm-up before the cosine.
         final_share: Learning rate at the last update, as a share of the peak.
         precision: bf16 autocast where matrix products are fast in it (auto), always, or never.
-        init_from: Model folder whose weights and tokens are the first ones; bodies it does not know begin anew.
+        init_from: Model (folder, run, or name of a shipped one) whose weights and tokens are the first ones; bodies it
+            does not know begin anew.
+        balance: Whether a body counts by its rows times how steep its likelihood is, or by its rows alone.
         """
         super().__init__()
         self.network = network
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_steps, self.final_share = warmup_steps, final_share
-        self.precision = precision
-        self.parent = Gato.load(Path(init_from)) if init_from else None
+        self.precision, self.balance = precision, balance
+        self.parent = Gato.from_pretrained(init_from) if init_from else None
         """Let go of in `setup`, so that no checkpoint holds it."""
         self.model: Gato
         self.learned: dict[str, float] = {}
@@ -108,7 +110,7 @@ class GatoModule(LightningModule):
 
     def _losses(self, batch: Batch, split: str) -> Tensor:
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.is_bf16):
-            losses = self.model.loss(batch)
+            losses = self.model.loss(batch, is_balanced=self.balance == "gradients")
         rows = sum(len(part.text_BP) for part in batch)
         named = {f"{split}/loss": losses.total}
         named |= {f"{split}/body/{body}": loss for body, loss in losses.bodies.items()}
