@@ -168,3 +168,11 @@ def test_an_empty_mixture_and_an_unknown_dataset_are_refused(ids: tuple[str, ...
     with pytest.raises(ValueError, match=f'did you mean "{ids[0]}"'):
         GatoDataModule([Source(ids[0].replace("hop-", "hopp-"))]).prepare_data()
     assert open_dataset(ids[0]).num_episodes == 8
+
+
+def test_the_temperature_of_the_mixture_makes_weights_alike() -> None:
+    sources = [Source("gato/hopper/hop-forward-v0", 9.0), Source("gato/hopper/hop-backward-v0", 4.0)]
+    assert [one.weight for one in GatoDataModule(sources, temperature=2.0).sources] == [3.0, 2.0]
+    assert [one.weight for one in GatoDataModule(sources).sources] == [9.0, 4.0]
+    with pytest.raises(ValueError, match=r"temperature is 0\.0; more than 0 is needed"):
+        GatoDataModule(sources, temperature=0.0)

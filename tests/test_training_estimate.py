@@ -10,7 +10,6 @@ from toys import run_fit
 
 from gato import cli
 from gato.model.gato import Gato
-from gato.training.cli import make_cli
 
 Capture = pytest.CaptureFixture[str]
 
@@ -36,12 +35,3 @@ def test_an_estimate_leaves_a_run_that_is_there_alone(toy_config: Path, tmp_path
     assert cli.run(["fit", "-c", str(toy_config), "--out", str(out), "--overwrite", "--estimate"]) == 0
     assert "parameters" in capsys.readouterr().out
     assert sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*")) == before
-
-
-def test_the_temperature_of_the_mixture_makes_weights_alike(toy_config: Path, tmp_path: Path, capsys: Capture) -> None:
-    words = ["-c", str(toy_config), "--out", str(tmp_path / "run"), "--data.temperature", "2"]
-    datasets = '[{"id": "gato/hopper/hop-forward-v0", "weight": 9}, {"id": "gato/hopper/hop-backward-v0", "weight": 4}]'
-    sources = make_cli("fit", [*words, f"--data.datasets={datasets}"]).datamodule.sources
-    assert [one.weight for one in sources] == [3.0, 2.0]
-    assert cli.run(["fit", *words[:-1], "0"]) == 1
-    assert "temperature is 0.0; more than 0 is needed" in capsys.readouterr().err
