@@ -305,6 +305,7 @@ def evaluate(
     seed: int = 0,
     steps: int = 1000,
     sample: bool = False,
+    return_to_go: float | None = None,
     ablate: bool = False,
     video: int = 0,
     experts: str = "",
@@ -327,6 +328,7 @@ def evaluate(
         seed: Episode i starts from seed * 100003 + i.
         steps: Control steps after which an episode ends.
         sample: Draw actions from the model's distribution instead of taking the most likely ones.
+        return_to_go: Return to ask for, as a share of the best in training; for models that were told returns.
         ablate: Also wrong, empty, unused and misspelt words, and prompts changed while the body moves.
         video: Episodes a prompt to draw, as mp4.
         experts: Folder EXPERTS/BODY/SKILL to compare with, instead of the shipped experts.
@@ -338,7 +340,7 @@ def evaluate(
     from gato.skills.robots.known import named_body
 
     wishes = Wishes(suite, prompt, named_body(body), prompts, dataset, ablate, video, experts)
-    conditions = Conditions(episodes, seed, steps, sample)
+    conditions = Conditions(episodes, seed, steps, sample, return_to_go=return_to_go)
     return evaluate_model(model, wishes, conditions, out=out, overwrite=overwrite).json()
 
 

@@ -103,6 +103,8 @@ def build_rows(codec: Codec, windows: Windows, layout: Layout) -> Rows:
         )
     command_BC = codec.encode_command(windows.command_BC)
     num_commands = command_BC.shape[1] if (command_BC >= 0).any() else 0
+    return_BT = codec.encode_returns(windows.returns_BT)
+    num_told = steps if (return_BT >= 0).any() else 0
     num_shown = windows.demonstration_mask_BN.shape[1] if windows.demonstration_mask_BN.any() else 0
     shown_BN, steps_BT = windows.demonstration_mask_BN[:, :num_shown], windows.step_mask_BT
     return Rows(
@@ -117,6 +119,7 @@ def build_rows(codec: Codec, windows: Windows, layout: Layout) -> Rows:
         target_BTA=codec.encode_action(body, windows.targets_BTA, mask=steps_BT),
         step_mask_BT=windows.step_mask_BT,
         loss_mask_BT=windows.loss_mask_BT,
+        return_BT=return_BT[:, :num_told],
     )
 
 

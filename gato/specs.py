@@ -122,6 +122,8 @@ class Windows(_Arrays):
     demonstration_BNA: np.ndarray
     demonstration_mask_BN: np.ndarray
     """True where a demonstration step exists."""
+    returns_BT: np.ndarray
+    """Return to go at each step, as a share of the best return known; NaN where absent."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,6 +143,8 @@ class Rows(_Arrays):
     target_BTA: np.ndarray
     step_mask_BT: np.ndarray
     loss_mask_BT: np.ndarray
+    return_BT: np.ndarray
+    """int64 number ids, -1 where absent; no columns where no row has any."""
 
 
 @dataclass(frozen=True)

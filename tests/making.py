@@ -86,4 +86,5 @@ def make_windows(
         demonstration_BNO=draw(spec.observation, (rows, shown), rng),
         demonstration_BNA=draw(spec.action, (rows, shown), rng),
         demonstration_mask_BN=np.ones((rows, shown), bool),
+        returns_BT=np.full((rows, steps), np.nan, np.float32),
     )

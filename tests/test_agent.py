@@ -72,6 +72,7 @@ class History:
                 demonstration_BNO=shows[0][env : env + 1],
                 demonstration_BNA=shows[1][env : env + 1],
                 demonstration_mask_BN=np.ones((1, shows[0].shape[1]), bool),
+                returns_BT=np.full(exists.shape, np.nan),
             ),
             agent.model.layout,
         )

@@ -65,7 +65,7 @@ def test_bodies_alike_in_numbers_are_told_apart_by_the_environment(place: Path) 
     model = gato.load(place)
     env = make_env(skill_env_spec("humanoid-standup/stand-up"))
     assert model.agent(env, prompt="stand up").body == "humanoid-standup"
-    with pytest.raises(ValueError, match="could be humanoid or humanoid-standup of the model's .*: say body="):
+    with pytest.raises(ValueError, match="it could be humanoid or humanoid-standup .*: say body="):
         model.agent(_without_spec(env), prompt="stand up")
     assert model.agent(_without_spec(env), prompt="run", body="humanoid").body == "humanoid"
 
@@ -73,7 +73,7 @@ def test_bodies_alike_in_numbers_are_told_apart_by_the_environment(place: Path) 
 def test_an_environment_made_otherwise_is_refused_with_what_fits(place: Path) -> None:
     with pytest.raises(ValueError, match=r'has 348 observation .* 45 and 17 .*make\("Humanoid-v5", \*\*\{'):
         gato.load(place).agent(gymnasium.make("Humanoid-v5"), prompt="run")
-    with pytest.raises(ValueError, match="could be none of the model's half-cheetah, humanoid, humanoid-standup"):
+    with pytest.raises(ValueError, match="the model's half-cheetah, humanoid, humanoid-standup it could be none"):
         gato.load(place).agent(gymnasium.make("CartPole-v1"), prompt="run")
 
 

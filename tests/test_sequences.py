@@ -35,6 +35,7 @@ def windows() -> Windows:
         demonstration_BNO=np.float32([[[0, 0], [0, 0]], [[0, 0], [0, 0]], [[1, -1], [2, -2]]]),
         demonstration_BNA=np.float32([[[0], [0]], [[0], [0]], [[1], [-1]]]),
         demonstration_mask_BN=np.array([[0, 0], [0, 0], [1, 1]], bool),
+        returns_BT=np.full((3, 3), np.nan, np.float32),
     )
 
 

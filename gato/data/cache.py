@@ -25,7 +25,7 @@ from gato.data.minari_io import Dataset, episodes
 from gato.runs import read_json, write_json
 from gato.specs import COMMANDS, Episode
 
-FORMAT = 1
+FORMAT = 2
 """Of the cache; another one is built again."""
 INDEX = "cache.json"
 
@@ -45,6 +45,8 @@ class Cache:
     prompt_ids_T: np.ndarray
     commands_TC: np.ndarray
     """The readings named in COMMANDS; NaN where the dataset has none."""
+    returns_T: np.ndarray
+    """Sum of rewards from each step to its episode's end."""
     offsets: np.ndarray
     """(episodes + 1,) first step of each episode, and the end of the last."""
     clipped: int
@@ -52,6 +54,11 @@ class Cache:
 
     def __repr__(self) -> str:
         return f"Cache({self.dataset.id}, {len(self.offsets) - 1} episodes, {len(self.prompt_ids_T)} steps)"
+
+    @property
+    def best_return(self) -> float:
+        """Of its episodes."""
+        return float(self.returns_T[self.offsets[:-1]].max())
 
     def skill(self, prompt_id: int) -> str:
         """What was done under that prompt: a skill id, or the dataset's own id where nobody said."""
@@ -112,6 +119,7 @@ def _columns(dataset: Dataset) -> dict[str, tuple[int, ...]]:
         "targets_TA": (len(dataset.spec.action),),
         "prompt_ids_T": (),
         "commands_TC": (len(COMMANDS),),
+        "returns_T": (),
     }
 
 
@@ -172,6 +180,7 @@ def _step_columns(episode: Episode) -> Iterator[tuple[str, np.ndarray]]:
     yield "targets_TA", episode.expert_actions.astype(np.float32)
     yield "prompt_ids_T", episode.prompt_ids.astype(np.int32)
     yield "commands_TC", np.stack([episode.readings.get(name, missing_T) for name in COMMANDS], 1).astype(np.float32)
+    yield "returns_T", np.cumsum(episode.rewards[::-1])[::-1].astype(np.float32)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -8,7 +8,8 @@ an empty context, and past actions must not drown the words), a share starts whe
 with switches every second one straddles a switch: the loss then counts after the newest switch only, under its prompt.
 
 Which prompt a row gets: demonstrations are drawn for a whole batch (one without them has no such columns and
-wastes nothing), the other forms for each row. Rows with a demonstration or a command keep their language half the time.
+wastes nothing), the other forms for each row. Rows with a demonstration, a command or a return to go keep their
+language half the time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gato.data.cache import Cache
 from gato.skills.prompts import typo
 from gato.specs import COMMANDS, BodySpec, Windows, near_match
 
-FORMS = ("language", "command", "none", "demonstration")
+FORMS = ("language", "command", "none", "return", "demonstration")
 """Prompt forms; the shares given for them are divided by their sum."""
 SHORT_SHARE = 0.25
 """Windows whose length is drawn from 1..T instead of being T."""
@@ -35,7 +36,7 @@ CANONICAL_SHARE = 0.25
 TYPO_SHARE = 0.1
 """Language prompts with one typing mistake."""
 LANGUAGE_BESIDE_SHARE = 0.5
-"""Rows with a command or a demonstration that keep their language."""
+"""Rows with a command, a return to go or a demonstration that keep their language."""
 COMMAND_STEPS = (20, 50)
 """A command is the mean of the readings over that many steps ahead."""
 VALIDATION_SEED = 1 << 32
@@ -55,7 +56,7 @@ class Source:
     weight: float = 1.0
     """Share of rows, relative to the other datasets."""
     prompts: Mapping[str, float] = field(default_factory=_default_shares)
-    """Shares of the prompt forms language, command, none, demonstration; a missing one is 0."""
+    """Shares of the prompt forms language, command, none, return, demonstration; a missing one is 0."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -93,12 +94,14 @@ class Mixture:
         batch_size: int,
         seed: int,
         held_out: float,
+        best_returns: Mapping[str, float] | None = None,
         is_validation: bool = False,
     ) -> None:
+        """`best_returns`: skill -> what returns to go are shares of, for sources with such prompts."""
         self.shape, self.seed = shape, seed + (VALIDATION_SEED if is_validation else 0)
         kept = [held_out_episodes(len(cache.offsets) - 1, held_out) == is_validation for cache in caches]
         tables = [
-            _Table(cache, source, np.flatnonzero(is_kept))
+            _Table(cache, source, np.flatnonzero(is_kept), (best_returns or {}).get(cache.skill(0), np.nan))
             for cache, source, is_kept in zip(caches, sources, kept, strict=True)
             if is_kept.any()
         ]
@@ -165,8 +168,8 @@ class _Cuts:
 class _Table:
     """One dataset ready for drawing: its episodes of this split, and the runs of steps under one prompt."""
 
-    def __init__(self, cache: Cache, source: Source, kept: np.ndarray) -> None:
-        self.cache, self.source, self.spec = cache, source, cache.dataset.spec
+    def __init__(self, cache: Cache, source: Source, kept: np.ndarray, best_return: float) -> None:
+        self.cache, self.source, self.spec, self.best_return = cache, source, cache.dataset.spec, best_return
         self.first, self.lengths = cache.offsets[kept], np.diff(cache.offsets)[kept]
         self.ends = np.cumsum(self.lengths)
         is_change = np.diff(cache.prompt_ids_T, prepend=cache.prompt_ids_T[:1]) != 0
@@ -268,13 +271,16 @@ class _BodyMixture:
         has_demonstration = shown < table.source.share("demonstration")
         if has_demonstration:
             self._show(batch, rows, table, cuts, rng)
-        bounds = np.cumsum([table.source.share(form) for form in FORMS[:3]])
+        bounds = np.cumsum([table.source.share(form) for form in FORMS[:-1]])
         drawn = np.searchsorted(bounds[:-1], rng.random(len(rows)) * bounds[-1], side="right")
-        is_command = (drawn == FORMS.index("command")) & (not has_demonstration)
+        is_form = {form: (drawn == index) & (not has_demonstration) for index, form in enumerate(FORMS[:-1])}
+        is_command, is_return = is_form["command"], is_form["return"]
         is_beside = rng.random(len(rows)) < LANGUAGE_BESIDE_SHARE * (table.source.share("language") > 0)
-        is_spoken = is_beside if has_demonstration else (drawn == FORMS.index("language")) | (is_command & is_beside)
+        is_spoken = is_form["language"] | (is_beside & (is_command | is_return | has_demonstration))
         if is_command.any():
             batch["command_BC"][span][is_command] = table.commands(cuts, rng)[is_command]
+        if is_return.any():
+            batch["returns_BT"][span][is_return] = table.cache.returns_T[steps[is_return]] / table.best_return
         return [text if spoken else "" for text, spoken in zip(texts, is_spoken, strict=True)]
 
     def _show(
@@ -314,6 +320,7 @@ def _empty(spec: BodySpec, num_rows: int, window_steps: int, num_shown: int) -> 
         "step_mask_BT": np.empty((num_rows, window_steps), bool),
         "loss_mask_BT": np.empty((num_rows, window_steps), bool),
         "command_BC": np.full((num_rows, len(COMMANDS)), np.nan, np.float32),
+        "returns_BT": np.full((num_rows, window_steps), np.nan, np.float32),
         "demonstration_BNO": np.zeros((num_rows, num_shown, num_observations), np.float32),
         "demonstration_BNA": np.zeros((num_rows, num_shown, num_actions), np.float32),
         "demonstration_mask_BN": np.zeros((num_rows, num_shown), bool),

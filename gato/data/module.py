@@ -84,6 +84,8 @@ class GatoDataModule(lightning.LightningDataModule):
             if not np.isfinite([spec.action_low, spec.action_high]).all():
                 action_mean_A, action_std_A = pooled_statistics(caches, "targets_TA")
             self.codec.add_body(spec, mean_O, std_O, action_mean_A=action_mean_A, action_std_A=action_std_A)
+        for skill, best in self._best_returns().items():
+            self.codec.best_returns.setdefault(skill, best)
 
     @property
     def bodies(self) -> dict[str, BodySpec]:
@@ -99,6 +101,7 @@ class GatoDataModule(lightning.LightningDataModule):
             batch_size=self.batch_size,
             seed=self.seed,
             held_out=self.validation_share,
+            best_returns=self.codec.best_returns if self.codec else None,
             is_validation=is_validation,
         )
 
@@ -127,6 +130,22 @@ class GatoDataModule(lightning.LightningDataModule):
         for cache in self.caches:
             groups.setdefault(cache.dataset.spec.name, []).append(cache)
         return [(caches[0].dataset.spec, caches) for caches in groups.values()]
+
+    def _best_returns(self) -> dict[str, float]:
+        """Skill -> best return of its datasets, of those that are prompted by returns to go."""
+        found: dict[str, float] = {}
+        for cache, source in zip(self.caches, self.sources, strict=True):
+            if not source.share("return"):
+                continue
+            skills = set(cache.dataset.skills) or {cache.dataset.id}
+            if len(skills) > 1 or cache.best_return <= 0:
+                raise ValueError(
+                    f"dataset {source.id}: returns to go need one skill and a best return above 0; it has "
+                    f"{', '.join(sorted(skills))} and {cache.best_return:g}: leave the prompt form return out"
+                )
+            (skill,) = skills
+            found[skill] = max(found.get(skill, cache.best_return), cache.best_return)
+        return found
 
     def _builder(self, mixture: Mixture) -> Callable[[int], list[Rows]]:
         assert self.codec is not None, "setup comes first"

@@ -50,6 +50,8 @@ class ModelConfig:
     second_layer: Literal["shared", "own"] = "shared"
     """Whether the MLP after the slot vectors is shared by all bodies or each body's own."""
     layout: Layout = field(default_factory=Layout)
+    return_to_go: bool = False
+    """Whether a step may say what return is still to come (Decision Transformer, Chen et al. 2021)."""
 
     def __post_init__(self) -> None:
         if self.size not in PRESETS:

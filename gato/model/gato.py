@@ -23,10 +23,10 @@ from gato.model.balance import balanced
 from gato.model.config import ModelConfig
 from gato.model.find import find_model
 from gato.model.heads import ActionHead
-from gato.model.slots import CommandEmbedding, SlotEmbedding, Tables
+from gato.model.slots import OptionalNumbers, SlotEmbedding, Tables
 from gato.model.trunk import Kept, Place, Trunk
 from gato.sequences import Layout, StepLayout, existing_positions, rotary_positions, step_layout, visible
-from gato.specs import BodySpec, Rows, near_match
+from gato.specs import COMMANDS, BodySpec, Rows, near_match
 from gato.tokens.codec import CODEC_FILE, TOKENIZER_FILE, Codec
 from gato.tokens.numbers import NUM_BINS
 
@@ -82,7 +82,8 @@ class Gato(nn.Module):
         self.segments = nn.Embedding(len(SEGMENTS), width)
         self.separator = nn.Parameter(torch.randn(width) * 0.5) if config.layout.separator else None
         self.tables = Tables(config)
-        self.command = CommandEmbedding(config, codec.ranges)
+        self.command = OptionalNumbers(config, codec.ranges, len(COMMANDS))
+        self.returns = OptionalNumbers(config, codec.ranges, 1) if config.return_to_go else None
         self.free = nn.Linear(width, NUM_BINS, bias=False) if config.head == "free" else None
         self.bodies = nn.ModuleDict({name: Body(config, codec, body.spec) for name, body in codec.bodies.items()})
         nn.init.normal_(self.text.weight, std=0.5)
@@ -123,21 +124,26 @@ class Gato(nn.Module):
         text_BP = self.tensor(rows.text_BP)
         parts = [self.text(text_BP.clamp(min=0)) + self.segments.weight[0]]
         if rows.command_BC.shape[1]:
-            parts.append(self.command(self.tensor(rows.command_BC)) + self.segments.weight[1])
+            parts.append(self.command(self.tensor(rows.command_BC))[:, None] + self.segments.weight[1])
         if rows.demonstration_mask_BN.shape[1]:
             steps = self.embed_steps(rows.body, rows.demonstration_BNO, rows.demonstration_BNA)
             parts.append(steps + self.segments.weight[2])
         return torch.cat(parts, 1)
 
-    def embed_steps(self, name: str, observation_BTO: np.ndarray, action_BTA: np.ndarray) -> Tensor:
+    def embed_steps(
+        self, name: str, observation_BTO: np.ndarray, action_BTA: np.ndarray, return_BT: np.ndarray | None = None
+    ) -> Tensor:
         """Whole control steps, (B, T * positions of a step, D)."""
         body = self.body(name)
-        parts = [self.embed_observation(name, observation_BTO), self.embed_action(name, action_BTA)]
+        parts = [self.embed_observation(name, observation_BTO, return_BT), self.embed_action(name, action_BTA)]
         return rearrange(torch.cat(parts, 2), "b t p d -> b (t p) d", p=body.steps.positions)
 
-    def embed_observation(self, name: str, observation_BTO: np.ndarray) -> Tensor:
-        """Observation groups and the separator, if any: (B, T, positions, D)."""
+    def embed_observation(self, name: str, observation_BTO: np.ndarray, return_BT: np.ndarray | None = None) -> Tensor:
+        """Observation groups and the separator, if any: (B, T, positions, D). The first one says the return to go."""
         groups = self.body(name).observation(self.tensor(observation_BTO), self.tables)
+        if self.returns is not None and return_BT is not None and return_BT.size:
+            told = self.returns(self.tensor(return_BT[..., None]))[:, :, None]
+            groups = torch.cat([groups[:, :, :1] + told, groups[:, :, 1:]], 2)
         if self.separator is None:
             return groups
         return torch.cat([groups, self.separator.expand(*groups.shape[:2], 1, -1)], 2)
@@ -176,7 +182,13 @@ class Gato(nn.Module):
     def _embed(self, batch: Sequence[Rows]) -> tuple[Tensor, Place, np.ndarray]:
         """The trunk's input (B, S, D), all parts padded to one length; where it sits; which positions exist."""
         embedded = [
-            torch.cat([self.embed_prompt(rows), self.embed_steps(rows.body, rows.observation_BTO, rows.action_BTA)], 1)
+            torch.cat(
+                [
+                    self.embed_prompt(rows),
+                    self.embed_steps(rows.body, rows.observation_BTO, rows.action_BTA, rows.return_BT),
+                ],
+                1,
+            )
             for rows in batch
         ]
         longest = max(part.shape[1] for part in embedded)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from gato.model.config import ModelConfig
 from gato.sequences import group_slices
-from gato.specs import COMMANDS, Element
+from gato.specs import Element
 from gato.tokens.numbers import NUM_BINS
 from gato.tokens.vector import Ranges
 
@@ -78,17 +78,17 @@ class SlotEmbedding(nn.Module):
             return (value_G @ scale_GD.to(value_G.dtype)).to(scale_GD.dtype) + shift_D
 
 
-class CommandEmbedding(nn.Module):
-    """Command numbers (forward speed, lateral speed, yaw rate) as one position; absent elements add nothing."""
+class OptionalNumbers(nn.Module):
+    """Numbers that may be absent as one vector: a command's, or a return to go. Absent ones add nothing."""
 
-    def __init__(self, config: ModelConfig, ranges: Ranges) -> None:
+    def __init__(self, config: ModelConfig, ranges: Ranges, count: int) -> None:
         super().__init__()
         self.ranges = ranges
-        self.scale_CD = nn.Parameter(torch.randn(len(COMMANDS), config.trunk.width))
-        self.shift_CD = nn.Parameter(torch.randn(len(COMMANDS), config.trunk.width) * 0.1)
+        self.scale_CD = nn.Parameter(torch.randn(count, config.trunk.width))
+        self.shift_CD = nn.Parameter(torch.randn(count, config.trunk.width) * 0.1)
 
     def forward(self, ids_BC: Tensor) -> Tensor:
-        """(B, C) ids, -1 where absent -> (B, 1, D)."""
+        """(..., C) ids, -1 where absent -> (..., D)."""
         value_BC = bin_values(ids_BC - self.ranges.number_start, self.scale_CD.dtype) * SPREAD
         per_element = value_BC[..., None] * self.scale_CD + self.shift_CD
-        return (per_element * (ids_BC >= 0)[..., None]).sum(1, keepdim=True).to(self.scale_CD.dtype)
+        return (per_element * (ids_BC >= 0)[..., None]).sum(-2).to(self.scale_CD.dtype)

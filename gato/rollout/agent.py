@@ -7,6 +7,7 @@ gives the logits of encoding `[prompt, those steps]` from scratch. Environments 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,12 +35,15 @@ class Agent:
         *,
         command_BC: np.ndarray | None = None,
         demonstrations: tuple[np.ndarray, np.ndarray] | None = None,
+        returns_B: np.ndarray | None = None,
         sample: bool = False,
         seed: int = 0,
     ) -> None:
-        """`demonstrations`: observations (B, N, O) and actions (B, N, A) of episodes of the wanted skill.
+        """`demonstrations`: observations (B, N, O) and actions (B, N, A) of episodes of the wanted skill. `returns_B`:
+        the return that is asked for, as a share of the best; what is `earn`ed is taken off.
 
-        `sample` draws actions instead of taking the most likely ones. ValueError for an unknown body.
+        `sample` draws actions instead of taking the most likely ones. ValueError for an unknown body, or a model that
+        was not told returns.
         """
         self.model, self.body, self.sample = model, model.body(body), sample
         self.prompts = list(prompts)
@@ -47,6 +51,13 @@ class Agent:
         layout, spec = model.layout, self.body.spec
         empty = _empty_windows(spec, self.prompts, layout.window_steps, command_BC, demonstrations)
         self.rows = build_rows(model.codec, empty, layout)
+        self._asked_B = None if returns_B is None else np.array(returns_B, np.float32)
+        self._to_go_B = None if returns_B is None else np.array(returns_B, np.float32)
+        if returns_B is not None:
+            if model.returns is None:
+                raise ValueError("the model was not told returns to go; train with model.network.return_to_go: true")
+            untold_BT = np.full((self.num_envs, layout.window_steps), -1, np.int64)
+            self.rows = dataclasses.replace(self.rows, return_BT=untold_BT)
         self._rotary_S = rotary_positions(self.rows, layout, spec)
         self._num_prompt = len(self._rotary_S) - layout.window_steps * self.body.steps.positions
         self._prompt_exists_BP = existing_positions(self.rows, layout, spec)[:, : self._num_prompt]
@@ -64,12 +75,19 @@ class Agent:
     def reset(self, ids: np.ndarray) -> None:
         """These environments begin an episode: an empty context."""
         self.rows.step_mask_BT[ids] = False
+        if self._asked_B is not None and self._to_go_B is not None:
+            self._to_go_B[ids] = self._asked_B[ids]
         self._cached_B[ids] = self._cached_B[ids].clip(max=self._num_prompt)
         self._alive = np.union1d(self._alive, ids)
 
     def retire(self, ids: np.ndarray) -> None:
         """These environments ended: they leave the batch and get zeros from now on."""
         self._alive = np.setdiff1d(self._alive, ids)
+
+    def earn(self, shares_B: np.ndarray) -> None:
+        """The last step earned these shares of the best return; NaN for environments that did not step."""
+        if self._to_go_B is not None:
+            self._to_go_B -= np.nan_to_num(shares_B)
 
     def set_prompt(self, ids: np.ndarray, prompts: Sequence[str]) -> None:
         """From the next control step `[new prompt, newest half]` is what these environments see."""
@@ -93,6 +111,8 @@ class Agent:
         now = ids, self.rows.step_mask_BT[ids].sum(1)
         observation_BO = np.asarray(observations_BO, np.float32)[ids]
         self.rows.observation_BTO[now] = codec.encode_observation(name, observation_BO)
+        if self._to_go_B is not None:
+            self.rows.return_BT[now] = codec.encode_returns(self._to_go_B[ids])
         for index, group in enumerate(self.body.head.groups):
             distribution = self._distribution(index)
             chosen = distribution.sample(self._generator) if self.sample else distribution.mode()
@@ -126,7 +146,8 @@ class Agent:
         length_B = self.rows.step_mask_BT[ids].sum(1)
         kept_B = length_B.clip(max=window // 2)
         source_BT = (np.arange(window) + (length_B - kept_B)[:, None]) % window
-        for history in (self.rows.observation_BTO, self.rows.action_BTA):
+        told = [self.rows.return_BT] * bool(self.rows.return_BT.size)
+        for history in (self.rows.observation_BTO, self.rows.action_BTA, *told):
             history[ids] = history[ids[:, None], source_BT]
         self.rows.step_mask_BT[ids] = np.arange(window) < kept_B[:, None]
         self._cached_B[ids] = self._cached_B[ids].clip(max=self._num_prompt)
@@ -160,7 +181,8 @@ class Agent:
         num_steps = 1 + -(-(in_steps - num_now) // positions)
         steps_BT = rows.step_mask_BT[ids].sum(1)[:, None] + np.arange(1 - num_steps, 1)
         chosen = ids[:, None], steps_BT
-        hidden_BSD = self.model.embed_steps(rows.body, rows.observation_BTO[chosen], rows.action_BTA[chosen])
+        return_BT = rows.return_BT[chosen] if rows.return_BT.size else None
+        hidden_BSD = self.model.embed_steps(rows.body, rows.observation_BTO[chosen], rows.action_BTA[chosen], return_BT)
         end = (num_steps - 1) * positions + num_now
         hidden_BSD = hidden_BSD[:, end - in_steps : end]
         return torch.cat([self.model.embed_prompt(_pick(rows, ids)), hidden_BSD], 1) if is_prompt_new else hidden_BSD
@@ -205,6 +227,7 @@ def _empty_windows(
         demonstration_BNO=shown_BNO,
         demonstration_BNA=shown_BNA,
         demonstration_mask_BN=np.ones(shown_BNO.shape[:2], bool),
+        returns_BT=np.full(no_steps.shape, np.nan, np.float32),
     )
 
 

@@ -168,7 +168,8 @@ def _command(model: str | Path, wishes: Wishes, conditions: Conditions, out: str
             value = getattr(stated, setting.name)
             if value != setting.default and setting.name != "is_shown":
                 value = typed(value) if setting.name == "body" else value
-                words += [f"--{setting.name}"] if value is True else [f"--{setting.name}", str(value)]
+                flag = "--" + setting.name.replace("_", "-")
+                words += [flag] if value is True else [flag, str(value)]
     return shlex.join([*words, "--out", out])
 
 

@@ -114,7 +114,7 @@ def _body_of(model: Gato, env: Any, observation_space: spaces.Space, action_spac
     fitting = named or [name for name in model.bodies if _fits(model.body(name).spec, spec)]
     if len(fitting) != 1:
         raise ValueError(
-            f"which body is this? The environment has {len(spec.observation)} observation and {len(spec.action)} action "
-            f"elements; it could be {' or '.join(fitting) or 'none'} of the model's {', '.join(model.bodies)}: say body="
+            f"which body is this? Of the model's {', '.join(model.bodies)} it could be {' or '.join(fitting) or 'none'}"
+            f" ({len(spec.observation)} observation and {len(spec.action)} action elements): say body="
         )
     return fitting[0]

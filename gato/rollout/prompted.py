@@ -21,6 +21,7 @@ from gato.rollout.agent import Agent
 from gato.skills.bodies import LONGEST_EPISODE
 from gato.skills.evaluate import SEED_STRIDE, Outcome, run_episodes
 from gato.skills.stepper import find_env_spec, make_stepper
+from gato.specs import near_match
 
 MOST_ROWS = 128
 """Episodes in one batch of the transformer: more of them are no faster on a CPU."""
@@ -70,6 +71,8 @@ class Conditions:
     """Draw actions from the model's distribution instead of taking the most likely ones."""
     is_shown: bool = True
     """Whether progress is told."""
+    return_to_go: float | None = None
+    """The return asked for, as a share of the best in training; None to ask for none."""
 
     def __post_init__(self) -> None:
         wrong = {name: getattr(self, name) for name in ("episodes", "steps") if getattr(self, name) < 1}
@@ -106,8 +109,10 @@ def roll_out(
         for index, chunk in enumerate(chunks):
             prompts = [request.prompt for request in chunk]
             seed = conditions.seed * SEED_STRIDE + index
-            agent = Agent(model, body, prompts, sample=conditions.sample, seed=seed)
-            done += _run(_Recorded(agent, chunk, progress), chunk, env_spec)
+            best_B = None if conditions.return_to_go is None else _best_returns(model, chunk)
+            asked_B = None if best_B is None else np.full(len(chunk), conditions.return_to_go)
+            agent = Agent(model, body, prompts, returns_B=asked_B, sample=conditions.sample, seed=seed)
+            done += _run(_Recorded(agent, chunk, progress, best_B), chunk, env_spec)
     seconds = time.perf_counter() - began
     return Batch(tuple(done), sum(rollout.outcome.length for rollout in done) / seconds)
 
@@ -133,8 +138,10 @@ def _run(actor: _Recorded, requests: Sequence[Request], env_spec: EnvSpec) -> li
 class _Recorded:
     """The agent, with its actions kept and its prompts replaced when their time has come."""
 
-    def __init__(self, agent: Agent, requests: Sequence[Request], progress: Progress | None) -> None:
-        self.agent, self.progress = agent, progress
+    def __init__(
+        self, agent: Agent, requests: Sequence[Request], progress: Progress | None, best_B: np.ndarray | None
+    ) -> None:
+        self.agent, self.progress, self.best_B = agent, progress, best_B
         self.actions: list[np.ndarray] = []
         self._switches: dict[int, dict[int, str]] = {}
         for row, request in enumerate(requests):
@@ -151,6 +158,11 @@ class _Recorded:
             self.progress.update()
         return self.actions[-1]
 
+    def earn(self, rewards_B: np.ndarray) -> None:
+        """What is still to come becomes less, where a return was asked for."""
+        if self.best_B is not None:
+            self.agent.earn(rewards_B / self.best_B)
+
     def reset(self, ids: np.ndarray) -> None:
         """Every row begins once, at the first step."""
         self.agent.reset(ids)
@@ -158,6 +170,17 @@ class _Recorded:
     def retire(self, ids: np.ndarray) -> None:
         """These rows ended and leave the transformer's batch."""
         self.agent.retire(ids)
+
+
+def _best_returns(model: Gato, requests: Sequence[Request]) -> np.ndarray:
+    """(B,) what the return asked for is a share of."""
+    known = model.codec.best_returns
+    only = next(iter(known.values())) if len(known) == 1 else None
+    best = [known.get(one.skill) if one.skill else only for one in requests]
+    if None in best:
+        missing = requests[best.index(None)].skill or "this environment"
+        raise ValueError(f"the model was told no returns of {missing}; {near_match(missing, known)}")
+    return np.array(best, np.float64)
 
 
 def _warn_of_cut_prompts(model: Gato, requests: Sequence[Request]) -> None:

@@ -138,6 +138,7 @@ def run_episodes(actor: Actor, stepper: Stepper, seeds: Sequence[int]) -> tuple[
         everyone = len(running) == stepper.num_envs
         step = stepper.step(actions_BA if everyone else actions_BA[running], None if everyone else running)
         observations_BO[running] = step.observations_BO
+        _tell(actor, "earn", _spread(step.rewards_B, running, stepper.num_envs))
         returns_B[running] += step.rewards_B
         history.append({name: _spread(values_b, running, stepper.num_envs) for name, values_b in step.readings.items()})
         ended = np.flatnonzero(step.terminated_B | step.truncated_B)

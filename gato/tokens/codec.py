@@ -27,6 +27,8 @@ CLIP_WARNING_SHARE = 0.01
 """A larger share of clipped observation numbers is logged, once a body (DESIGN section 3)."""
 CLIP_WARNING_AFTER = 10_000
 """Numbers seen before the share is judged."""
+RETURN_RANGE = (-0.5, 1.5)
+"""Returns to go that have bins, as shares of the best return."""
 _COMMAND_SPEC = tuple(Element(name) for name in COMMANDS)
 _log = logging.getLogger(__name__)
 
@@ -107,6 +109,9 @@ class Codec:
         self.text = text or TextCodec.load()
         self.ranges = Ranges(self.text.size)
         self.bodies: dict[str, BodyCodec] = {}
+        self.best_returns: dict[str, float] = {}
+        """Skill id (or dataset id, where nobody said) -> the return that returns to go are shares of."""
+        self._returns = NumberCodec(*np.array(RETURN_RANGE)[:, None])
         self._commands = VectorCodec("command", _COMMAND_SPEC, MuLawCodec(), ranges=self.ranges)
 
     def add_body(
@@ -195,6 +200,15 @@ class Codec:
         values[is_absent] = np.nan
         return values
 
+    def encode_returns(self, returns: np.ndarray) -> np.ndarray:
+        """Shares of the best return (...) -> number ids, -1 where NaN (absent); beyond RETURN_RANGE the end bins."""
+        returns = np.asarray(returns, np.float32)
+        is_absent = np.isnan(returns)
+        known = np.where(is_absent, np.float32(0), returns)[..., None]
+        ids = self._returns.encode(known, start=self.ranges.number_start)[0][..., 0]
+        ids[is_absent] = -1
+        return ids
+
     def encode_text(self, text: str) -> list[int]:
         """Ids of the normalised text; [] for none."""
         return self.text.encode(text)
@@ -211,6 +225,7 @@ class Codec:
             "format": FORMAT,
             "tokenizer_sha256": self.text.digest,
             "bodies": {name: body.json() for name, body in self.bodies.items()},
+            "best_returns": self.best_returns,
         }
         write_atomic(folder / TOKENIZER_FILE, self.text.json.encode())
         write_atomic(folder / CODEC_FILE, _dump({**content, "sha256": _digest(content)}).encode())
@@ -224,6 +239,7 @@ class Codec:
             raise ValueError(f"{folder} lacks {', '.join(missing)}; the model folder is incomplete: copy it again")
         content = _read(folder / CODEC_FILE)
         codec = cls(_read_text_codec(folder / TOKENIZER_FILE, content["tokenizer_sha256"]))
+        codec.best_returns |= content.get("best_returns", {})
         for name, body in content["bodies"].items():
             spec = BodySpec(name, _elements(body["observation"]), _elements(body["action"]))
             observation, action = body["statistics"]["observation"] or {}, body["statistics"]["action"] or {}

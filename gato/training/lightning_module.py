@@ -86,6 +86,9 @@ class GatoModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Build the model once the data module knows its bodies and their statistics."""
+        told = [source.id for source in self.data.sources if source.share("return")]
+        if told and not self.network.return_to_go:
+            raise ValueError(f"{told[0]} is prompted by returns to go; set model.network.return_to_go: true")
         if not hasattr(self, "model"):
             assert self.data.codec is not None
             self.model = Gato(self.network, self.data.codec)
