@@ -156,3 +156,18 @@ def test_a_suite_names_whom_its_skills_are_compared_with(tmp_path: Path) -> None
     assert expert_name("demo", "half-cheetah/run-forward") == "half-cheetah/run-forward/steady"
     assert expert_name("demo", "half-cheetah/run-backward") == "half-cheetah/run-backward"
     assert expert_name("demo", FORWARD.id, tmp_path) == str(tmp_path / FORWARD.id)
+
+
+def test_the_interval_of_the_mean_holds_it_and_narrows_with_episodes() -> None:
+    def spread(count: int) -> tuple[float, float]:
+        values = np.random.default_rng(1).normal(50, 10, count).tolist()
+        scored = Task("a/b", "do", Score.of(values), Reference(0.0, 100.0), 1.0, 1.0)
+        unknown = task(5.0, None, 100.0)
+        results = Results(0, count, tasks=(scored, unknown))
+        low, high = results.interval_normalised() or (np.nan, np.nan)
+        assert low < (results.mean_normalised or np.nan) < high
+        return low, high
+
+    few, many = spread(10), spread(1000)
+    assert many[1] - many[0] < (few[1] - few[0]) / 5
+    assert Results(0, 1, tasks=(task(1.0, None, None),)).interval_normalised() is None

@@ -141,6 +141,19 @@ class Results:
         cut = len(known) // 4
         return float(np.mean(known[cut : len(known) - cut])) if known else None
 
+    def interval_normalised(self, *, resamples: int = 2000) -> tuple[float, float] | None:
+        """Bootstrap 95 % interval of `mean_normalised`: episodes are drawn anew within each task, tasks stay."""
+        known = [task for task in self.tasks if task.normalised is not None]
+        if not known:
+            return None
+        rng, total = np.random.default_rng(0), np.zeros(resamples)
+        for task in known:
+            low, high = task.reference.random or 0.0, task.reference.expert or 0.0
+            scores = (np.array(task.return_.episodes) - low) / (high - low)
+            total += scores[rng.integers(len(scores), size=(resamples, len(scores)))].mean(1)
+        low, high = np.percentile(total / len(known), [2.5, 97.5])
+        return float(low), float(high)
+
     def _normalised(self) -> list[float]:
         return [task.normalised for task in self.tasks if task.normalised is not None]
 
