@@ -1,0 +1,1 @@
+"""The arms of `benchmarks/peers.py`: one way each to learn the same episodes and to act."""
