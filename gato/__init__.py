@@ -17,7 +17,8 @@ __version__ = "0.1.0"
 
 
 def load(name: str | Path, *, device: str = "cpu") -> Generalist:
-    """A trained model, ready to act: a model folder, a training run, or the name of one that ships with the package."""
+    """A trained model, ready to act: a model folder, a training run, the name of one that ships with the package, or
+    `owner/name[@revision]` on the Hugging Face Hub."""
     from gato.rollout.policy import Generalist
 
     return Generalist.from_pretrained(name, device=device)

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gato.api_sharing import export as export
+from gato.api_sharing import push as push
 from gato.runs import Artifact, find_artifact, lineage, minari_root, package_versions
 
 if TYPE_CHECKING:
@@ -318,7 +320,7 @@ def evaluate(
         gato eval workspace/demo --suite demo --episodes 50 --seed 0 --json
 
     Args:
-        model: Model folder, or a training run with its model/.
+        model: Model folder, training run, name of a shipped model, or Hub id owner/name[@revision].
         suite: Skills to measure; demo, where nothing else is asked for.
         body: The body told with --prompt, or the only one of the suite; of a robot of your own, its FILE.yaml.
         prompt: One prompt, to --body.

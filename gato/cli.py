@@ -49,6 +49,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "test": api.test,
     "eval": api.evaluate,
     "report": api.report,
+    "export": api.export,
+    "push": api.push,
     "demo": api.demo,
 }
 RECORDS = {"PPOConfig": "gato.experts.ppo"}

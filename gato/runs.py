@@ -4,7 +4,8 @@ In: an output folder and what made it. Out: a folder that says where it came fro
 
 A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`, `logs/`,
 `checkpoints/`, `lightning_logs/`, `wandb/`, `curve.csv`, `*.log` and hidden files hold times and are not, nor is
-`history/`, what an expert was on its way. Put what varies there.
+`history/`, what an expert was on its way, nor what tells of a shared model: `README.md`, `replay.mp4`, `evaluation/`.
+Put what varies there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ CURVE, HISTORY, STEADY = "curve.csv", "history", "steady"
 """Beside a shipped expert: figures of its training, policies on the way, another one. It is the same without them."""
 NOT_CONTENT = {PROVENANCE, "report.html", "logs", "checkpoints", "lightning_logs", "wandb", "__pycache__"}
 NOT_CONTENT |= {CURVE, HISTORY, STEADY}
+README, REPLAY, EVALUATION = "README.md", "replay.mp4", "evaluation"
+"""Beside a shared model: its card, and what that shows. The model is the same without them."""
+NOT_CONTENT |= {README, REPLAY, EVALUATION}
 PACKAGES = ("torch", "lightning", "gymnasium", "mujoco", "minari", "numpy", "tokenizers", "transformers", "safetensors")
 TIMED, TIMINGS = "results.json", {"steps_per_second"}
 """A file of results, and its keys that differ from run to run: not content."""
@@ -185,13 +189,13 @@ def write_provenance(
     command: str,
     config: object,
     seeds: object,
-    inputs: Mapping[str, Mapping[str, str]],
+    inputs: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Write `provenance.json` last of all into `folder`; returns it.
 
     `command` makes the folder again when typed. `inputs`: name -> {"path" or "id", "hash"}; an id is a Minari dataset's
-    or `shipped:<skill>`, a hash is `content_hash` of the input. Paths of neighbours are kept relative to `folder`:
-    a workspace may be moved as a whole.
+    or `shipped:<skill>`, a hash is `content_hash` of the input; `remembered` adds how it was made. Paths of neighbours
+    are kept relative to `folder`: a workspace may be moved as a whole.
     """
     place = Path(folder)
     kept = {name: dict(entry) for name, entry in inputs.items()}
@@ -232,6 +236,8 @@ class Artifact:
     command: str
     content_hash: str
     inputs: tuple[Artifact, ...]
+    recorded: str = ""
+    """The hash that its user wrote down; none for the first."""
 
     def changed(self) -> list[str]:
         """What is no longer what was used, in words."""
@@ -300,17 +306,30 @@ def lineage(
     if found is None:
         command, inputs = (memory or {}).get("command", ""), (memory or {}).get("inputs", {})
         ancestors = tuple(_ancestor(key, entry, beside, seen) for key, entry in inputs.items())
-        return Artifact(name, str(path), "remembered" if command else "missing", command, expected, ancestors)
+        return Artifact(name, str(path), "remembered" if command else "missing", command, expected, ancestors, expected)
     place = found.resolve()
     is_relative = beside is not None and (beside / str(path)).exists()
     shown = os.path.relpath(place) if is_relative else str(path)
     now, home = content_hash(place), _home(place, seen)
     if home is None:
-        return Artifact(name, shown, "changed" if expected not in ("", now) else "untracked", "", now, ())
+        is_changed = expected not in ("", now)
+        return Artifact(name, shown, "changed" if is_changed else "untracked", "", now, (), expected)
     record = read_provenance(home)
     wanted = {expected, record["content_hash"] if home == place else ""} - {""}
     ancestors = tuple(_ancestor(key, entry, home, seen | {home}) for key, entry in record["inputs"].items())
-    return Artifact(name, shown, "ok" if wanted <= {now} else "changed", record["command"], now, ancestors)
+    status: Status = "ok" if wanted <= {now} else "changed"
+    return Artifact(name, shown, status, record["command"], now, ancestors, expected)
+
+
+def remembered(artifact: Artifact) -> dict[str, Any]:
+    """How provenance names an ancestor that readers will not have: its hash, how it was made, back to the beginning.
+
+    Of one that has changed since, how it was made is not known any more.
+    """
+    told = {"id": artifact.place, "hash": artifact.recorded or artifact.content_hash}
+    if not artifact.command or artifact.status == "changed":
+        return told
+    return {**told, "command": artifact.command, "inputs": {one.name: remembered(one) for one in artifact.inputs}}
 
 
 def _ancestor(name: str, entry: Mapping[str, Any], beside: Path | None, seen: frozenset[Path]) -> Artifact:

@@ -35,6 +35,7 @@ ROOMS = {
     "stages": room(2),
     "progress": room(1),
     "usage": room(1),
+    "hub": room(1),
     "skills": room(1, "gymnasium", "mujoco", "yaml"),
     "tokens": room(1, "tokenizers"),
     "experts": room(2, "torch", "safetensors", "jsonargparse"),
@@ -47,16 +48,17 @@ ROOMS = {
     "language": room(6, "transformers"),
     "reporting": room(6, "matplotlib"),
     "demo": room(7),
+    "sharing": room(7),
     "cli": room(8, "docstring_parser"),
     "__main__": room(9),
 }
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
-SAME_ROOM = {"record": "recording", "report": "reporting", "api": "cli"}
+SAME_ROOM = {"record": "recording", "report": "reporting", "api": "cli", "api_sharing": "cli"}
 EVERYWHERE = {"numpy", "einops"}
 EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard", "gymnasium.envs.mujoco.mujoco_rendering"}
 """Imported where they are asked for: optional packages, since they may be absent, and one that starts a process of its
 own, in which a Ctrl-C becomes another error."""
-EXTRAS_OF_ROOM = {"experts": {"stable_baselines3", "huggingface_hub"}}
+EXTRAS_OF_ROOM = {"experts": {"stable_baselines3"}, "hub": {"huggingface_hub"}}
 """The same, in one room only."""
 LAZY = {"cli", "__main__"}
 """Rooms that import inside functions."""

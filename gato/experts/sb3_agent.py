@@ -23,10 +23,10 @@ from torch import Tensor
 from gato.experts.policy import Policy
 from gato.experts.sb3_network import Settings, make_policy
 from gato.experts.vecnormalize import DamagedPickle, read_normaliser
+from gato.hub import HUB_ID, fetch
 from gato.specs import BodySpec, near_match
 
 PREFIX = "sb3:"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 BOUND_TOLERANCE = 1e-4
 """Between the agent's action box and the body's: the zip's JSON has them in eight digits."""
 
@@ -145,15 +145,8 @@ def _was_normalised(weights: dict[str, Tensor], facts: dict[str, Any]) -> bool:
 
 
 def _fetch(repository: str, more: list[str]) -> Path:
-    """The Hub's repository as a folder, as far as it is needed: from the cache where that is whole."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
+    """The Hub's repository as a folder, as far as it is needed."""
     try:
-        return Path(snapshot_download(repository, allow_patterns=["*.zip", "results.json", *more]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(
-            f"{PREFIX}{repository} is no file here and could not be fetched from the Hugging Face Hub ({told});"
-            " check the name and the network, or pass sb3:PATH.zip"
-        ) from error
+        return fetch(repository, ["*.zip", "results.json", *more])
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}{repository} is no file here; {error}, or pass sb3:PATH.zip") from error

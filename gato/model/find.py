@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gato.hub import REVISION, fetch
+from gato.runs import PROVENANCE
 from gato.specs import near_match
+from gato.tokens.codec import CODEC_FILE, TOKENIZER_FILE
 
 SHIPPED = Path(__file__).parent / "shipped"
 """<name>/ a model; they come with the package."""
 CONFIG = "config.json"
 """The file that makes a folder a model."""
+FILES = ("model.safetensors", "card.json", CODEC_FILE, TOKENIZER_FILE)
+"""The others of a model, whose hashes stand in the first."""
 
 
 def shipped_models() -> tuple[str, ...]:
@@ -21,9 +26,11 @@ def shipped_models() -> tuple[str, ...]:
 
 
 def find_model(name: str | Path) -> Path:
-    """The folder of `name`: a model folder, a training run (its `model/`), or the name of a shipped model.
+    """The folder of `name`: a model folder, a training run (its `model/`), a shipped model, or `owner/name[@revision]`
+    on the Hugging Face Hub.
 
-    A folder here beats a shipped model of that name. ValueError, with a near match, where there is none.
+    What is here beats a shipped model, which beats the Hub; what was fetched from there once is not asked for again.
+    ValueError, with a near match, where there is none.
     """
     place = Path(name)
     for candidate in (place, place / "model", SHIPPED / place):
@@ -32,4 +39,19 @@ def find_model(name: str | Path) -> Path:
     known = shipped_models()
     if place.exists():
         raise ValueError(f"{place} is no model folder: it has no {CONFIG}; give the folder that `gato fit` wrote")
+    # Where the first part is a folder here, a path was meant and mistyped.
+    if REVISION.fullmatch(str(name)) and not Path(place.parts[0]).exists():
+        return _fetch(str(name))
     raise ValueError(f'no model "{name}", neither a folder here nor one that ships; {near_match(str(name), known)}')
+
+
+def _fetch(name: str) -> Path:
+    """The Hub's model in its cache: its own files, not the videos and pages beside them."""
+    needed = (CONFIG, *FILES)
+    try:
+        folder = fetch(name, (*needed, PROVENANCE), whole=needed)
+    except ValueError as error:
+        raise ValueError(f'no model "{name}", neither a folder here nor one that ships; {error}') from error
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"{name} on the Hugging Face Hub is no model of Gato: it has no {CONFIG}")
+    return folder

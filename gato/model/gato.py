@@ -21,17 +21,16 @@ from torch import Tensor, nn
 from gato import runs
 from gato.model.balance import balanced
 from gato.model.config import ModelConfig
-from gato.model.find import find_model
+from gato.model.find import FILES, find_model
 from gato.model.heads import ActionHead
 from gato.model.slots import OptionalNumbers, SlotEmbedding, Tables
 from gato.model.trunk import Kept, Place, Trunk
 from gato.sequences import Layout, StepLayout, existing_positions, rotary_positions, step_layout, visible
 from gato.specs import COMMANDS, BodySpec, Rows, near_match
-from gato.tokens.codec import CODEC_FILE, TOKENIZER_FILE, Codec
+from gato.tokens.codec import Codec
 from gato.tokens.numbers import NUM_BINS
 
 FORMAT = 1
-FILES = ("model.safetensors", "card.json", CODEC_FILE, TOKENIZER_FILE)
 SEGMENTS = ("text", "command", "demonstration")
 SIZE_STEP = 256
 """Positions computed in training are a multiple of it: oneDNN keeps code and memory for every size it has met."""
@@ -295,7 +294,7 @@ class Gato(nn.Module):
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gato:
-        """The model that `find_model` finds: a folder, a training run, or one that ships with the package."""
+        """The model that `find_model` finds: a folder, a training run, one that ships with the package, or a Hub id."""
         return cls.load(find_model(name), device=device, dtype=dtype)
 
     def num_positions(self, rows: Rows) -> int:

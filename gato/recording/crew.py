@@ -14,6 +14,7 @@ from gato.experts.commanded import Teacher
 from gato.experts.policy import Policy
 from gato.experts.scores import RecordedScore, refuse_weak
 from gato.experts.shipped import NAMED, expert_input
+from gato.model.find import find_model
 from gato.model.gato import Gato
 from gato.recording.blocks import Plan, ToldActor
 from gato.recording.recipe import Recording
@@ -118,7 +119,7 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
     model = None
     if recording.student:
         model = load_student(recording.student, stepper)
-        inputs["student"] = as_input(recording.student)
+        inputs["student"] = as_input(find_model(recording.student))
     return Crew(stepper, num_skills, actors, inputs, model, recorded, sampled, reference)
 
 

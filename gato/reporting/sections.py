@@ -9,7 +9,6 @@ import base64
 import dataclasses
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from gato.reporting import charts
@@ -59,14 +58,7 @@ def lead(sources: Sources) -> str:
 
 def videos(sources: Sources) -> str:
     """A few seconds of every prompt, side by side, in the order of the scores."""
-    tasks = sources.results["tasks"].items()
-    order = [f"{skill.split('/')[0]}-{task['prompt'].lower().replace(' ', '-')}" for skill, task in tasks]
-
-    def rank(path: Path) -> tuple[int, str]:
-        prompt = path.stem.rpartition("-")[0]
-        return (order.index(prompt) if prompt in order else len(order), path.name)
-
-    paths = sorted((sources.folder / "videos").glob("*.mp4"), key=rank)
+    paths = sources.videos
     shown = []
     for path in paths[:MOST_VIDEOS]:
         words = html.escape(path.stem.rpartition("-")[0].replace("-", " "))

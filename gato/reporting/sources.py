@@ -40,6 +40,18 @@ class Sources:
         return {body: matrix for body, matrix in found.items() if len(matrix["behaviours"]) > 1}
 
     @property
+    def videos(self) -> list[Path]:
+        """Those beside the results, in the order of the scores."""
+        tasks = self.results["tasks"].items()
+        order = [f"{skill.split('/')[0]}-{task['prompt'].lower().replace(' ', '-')}" for skill, task in tasks]
+
+        def rank(path: Path) -> tuple[int, str]:
+            prompt = path.stem.rpartition("-")[0]
+            return (order.index(prompt) if prompt in order else len(order), path.name)
+
+        return sorted((self.folder / "videos").glob("*.mp4"), key=rank)
+
+    @property
     def seconds(self) -> float:
         """Of all stages of a demo."""
         return sum(stage["seconds"] for stage in self.stages.values())

@@ -81,7 +81,8 @@ class Generalist:
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, device: str = "cpu") -> Generalist:
-        """A model folder, a training run, or the name of a model that ships with the package."""
+        """A model folder, a training run, the name of a model that ships with the package, or `owner/name[@revision]`
+        of one on the Hugging Face Hub."""
         return cls(Gato.from_pretrained(name, device=device))
 
     def agent(self, env: Any, prompt: str, *, body: str = "", seed: int = 0) -> PromptedPolicy:

@@ -1,0 +1,54 @@
+"""The verbs of `gato.api` by which models and datasets reach others; read there how verbs are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+
+def export(
+    model: str,
+    *,
+    out: str,
+    dtype: Literal["bf16", "fp32"] = "bf16",
+    results: str = "",
+    datasets: tuple[str, ...] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Make a model ready to be shared: weights in half the bytes, a model card with its scores, its lineage.
+
+    The folder loads like any other model's, and `gato push` sends it.
+
+    Example:
+        gato export workspace/fit/model --results workspace/eval --out workspace/gato-small
+
+    Args:
+        model: Model folder, training run, name of a shipped model, or Hub id.
+        out: Folder to write.
+        dtype: Of the weights; bf16 takes half the bytes of fp32 and is computed with as fp32.
+        results: Folder (or results.json) of `gato eval` of this model: scores, and videos if it has some.
+        datasets: Hub ids of the datasets it was trained on, if they are there: links of the card.
+        overwrite: Replace what --out holds.
+    """
+    from gato.sharing.export import export_model
+
+    return export_model(model, out=out, dtype=dtype, results=results, datasets=datasets, overwrite=overwrite)
+
+
+def push(what: str, repository: str, *, private: bool = False, yes: bool = False) -> dict[str, Any]:
+    """Send an exported model, or a dataset with its card, to the Hugging Face Hub; without --yes only show what.
+
+    Needs gato-agent[hub], and that you are logged in there: hf auth login.
+
+    Example:
+        gato push workspace/gato-small somebody/gato-small --private --yes
+
+    Args:
+        what: Folder of `gato export`, or Minari id of a dataset that Gato recorded.
+        repository: Where to, owner/name; made if it is not there.
+        private: Only for its owner to see.
+        yes: Send it.
+    """
+    from gato.sharing.push import push as push_parcel
+
+    return push_parcel(what, repository, is_private=private, is_sent=yes)
