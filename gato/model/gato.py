@@ -168,7 +168,7 @@ class Gato(nn.Module):
         read_R = rounded_up(np.concatenate(read).ravel(), is_computed)
         kept = Kept(*map(self.tensor, (existing_N, read_R, np.searchsorted(existing_N, read_R))))
         out_RD = self.trunk.forward_kept(hidden_BSD, place, kept)
-        whole = out_RD.new_zeros(existing_BS.size, out_RD.shape[1]).index_copy(0, kept.read_R, out_RD)
+        whole = out_RD.new_zeros(existing_BS.size, out_RD.shape[1]).index_copy_(0, kept.read_R, out_RD)
         return list(rearrange(whole, "(b s) d -> b s d", s=length).split([len(rows.text_BP) for rows in batch]))
 
     def _read_positions(self, rows: Rows) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gato.model.gato import Gato
 from gato.model.heads import Distribution
-from gato.model.trunk import Cache, Place
+from gato.model.trunk import NEWEST, Cache, Place
 from gato.sequences import build_rows, encode_prompts, existing_positions, rotary_positions
 from gato.specs import COMMANDS, BodySpec, Rows, Windows
 
@@ -199,7 +199,7 @@ class Agent:
             rows_B=self.model.tensor(chosen),
             entries_BS=self.model.tensor(entries_BS),
         )
-        return self.model.trunk(hidden_BSD, place, self._cache)[:, -1]
+        return self.model.trunk(hidden_BSD, place, self._cache, asks=NEWEST)[:, 0]
 
 
 def _empty_windows(
