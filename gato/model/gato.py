@@ -33,6 +33,10 @@ from gato.tokens.numbers import NUM_BINS
 FORMAT = 1
 FILES = ("model.safetensors", "card.json", CODEC_FILE, TOKENIZER_FILE)
 SEGMENTS = ("text", "command", "demonstration")
+STAGED_BYTES = 1 << 16
+"""Copies up to that size never make the host wait for a GPU; larger ones do unless their memory is pinned."""
+GPU_LENGTH_STEP = 8
+"""On a GPU rows are padded to a multiple of it: fused attention takes masks aligned to 16 bytes of bf16."""
 SIZE_STEP = 256
 """Positions computed in training are a multiple of it: oneDNN keeps code and memory for every size it has met."""
 
@@ -117,7 +121,10 @@ class Gato(nn.Module):
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """A numpy array on the model's device."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+        found = torch.from_numpy(np.ascontiguousarray(array))
+        if self.device.type == "cuda" and array.nbytes > STAGED_BYTES:
+            found = found.pin_memory()
+        return found.to(self.device, non_blocking=True)
 
     def embed_prompt(self, rows: Rows) -> Tensor:
         """Text, command and demonstration positions of the rows, (B, S, D)."""
@@ -192,6 +199,8 @@ class Gato(nn.Module):
             for rows in batch
         ]
         longest = max(part.shape[1] for part in embedded)
+        if self.device.type == "cuda":
+            longest += -longest % GPU_LENGTH_STEP
         existing, rotary = [], []
         for rows in batch:
             spec = self.body(rows.body).spec
