@@ -34,6 +34,10 @@ class Cache:
         shape = (rows, heads, length, config.width // config.heads)
         return cls(*([like.new_zeros(shape) for _ in range(config.layers)] for _ in range(2)))
 
+    def layer(self, index: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of one layer, (B, H, L, K); written to in place."""
+        return self.keys_BHLK[index], self.values_BHLK[index]
+
     def pick(self, rows_B: Tensor) -> Cache:
         """The cache of some of its rows."""
         return Cache(*([half[rows_B] for half in halves] for halves in (self.keys_BHLK, self.values_BHLK)))
@@ -138,8 +142,7 @@ class Attention(nn.Module):
         qkv_BSE: Tensor,
         tables: tuple[Tensor, Tensor],
         place: Place,
-        cache: Cache | None,
-        layer: int,
+        cached: tuple[Tensor, Tensor] | None = None,
         *,
         asks: slice = EVERYWHERE,
     ) -> Tensor:
@@ -147,15 +150,15 @@ class Attention(nn.Module):
         heads = rearrange(qkv_BSE, "b s (h k) -> b h s k", h=self.heads + 2 * self.key_value_heads)
         placed, value = heads.split([self.heads + self.key_value_heads, self.key_value_heads], dim=1)
         query, key = rotate(placed, tables).split([self.heads, self.key_value_heads], dim=1)
-        if cache is not None:
-            key, value = self._store(cache, layer, key, value, place)
+        if cached is not None:
+            key, value = self._store(cached, key, value, place)
         visible_BSL = None if place.visible_BSL is None else place.visible_BSL[:, asks]
         return rearrange(attend(query[:, :, asks], key, value, visible_BSL), "b h s k -> b s (h k)")
 
     @staticmethod
-    def _store(cache: Cache, layer: int, key: Tensor, value: Tensor, place: Place) -> tuple[Tensor, Tensor]:
+    def _store(cached: tuple[Tensor, Tensor], key: Tensor, value: Tensor, place: Place) -> tuple[Tensor, Tensor]:
         """Write the new keys and values into the cache and return all entries of those rows."""
-        keys, values = cache.keys_BHLK[layer], cache.values_BHLK[layer]
+        keys, values = cached
         rows, entries = place.rows_B[:, None], place.entries_BS  # type: ignore[index]
         keys[rows, :, entries] = rearrange(key, "b h s k -> b s h k").to(keys.dtype)
         values[rows, :, entries] = rearrange(value, "b h s k -> b s h k").to(values.dtype)
@@ -182,14 +185,13 @@ class Block(nn.Module):
         x_BSD: Tensor,
         tables: tuple[Tensor, Tensor],
         place: Place,
-        cache: Cache | None,
-        layer: int,
+        cached: tuple[Tensor, Tensor] | None = None,
         *,
         asks: slice = EVERYWHERE,
     ) -> Tensor:
         """At the positions that ask; the others only leave their keys and values in the cache."""
         qkv_BSE = self.attention.qkv(self.attention_norm(x_BSD))
-        mixed_BSD = self.attention.mix(qkv_BSE, tables, place, cache, layer, asks=asks)
+        mixed_BSD = self.attention.mix(qkv_BSE, tables, place, cached, asks=asks)
         x_BSD = x_BSD[:, asks] + self.attention.out(mixed_BSD)
         return x_BSD + self.mlp(x_BSD)
 
@@ -199,14 +201,14 @@ class Block(nn.Module):
         return self.down(functional.silu(gate) * up)
 
     def forward_kept(
-        self, x_ND: Tensor, tables: tuple[Tensor, Tensor], place: Place, kept: Kept, layer: int, *, is_last: bool
+        self, x_ND: Tensor, tables: tuple[Tensor, Tensor], place: Place, kept: Kept, *, is_last: bool
     ) -> Tensor:
         """The same for existing positions only, (N, D); the last layer goes on with those that are read, (R, D)."""
         qkv_NE = self.attention.qkv(self.attention_norm(x_ND))
         num_rows, num_positions = place.rotary_BS.shape
         qkv_BSE = qkv_NE.new_zeros(num_rows * num_positions, qkv_NE.shape[1]).index_copy_(0, kept.existing_N, qkv_NE)
         qkv_BSE = rearrange(qkv_BSE, "(b s) e -> b s e", b=num_rows)
-        mixed_BSD = rearrange(self.attention.mix(qkv_BSE, tables, place, None, layer), "b s d -> (b s) d")
+        mixed_BSD = rearrange(self.attention.mix(qkv_BSE, tables, place), "b s d -> (b s) d")
         if is_last:
             x_ND = x_ND.index_select(0, kept.read_existing_R)
         mixed_ND = mixed_BSD.index_select(0, kept.read_R if is_last else kept.existing_N)
@@ -240,7 +242,7 @@ class Trunk(nn.Module):
         x_ND = rearrange(hidden_BSD, "b s d -> (b s) d").index_select(0, kept.existing_N)
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            x_ND = block.forward_kept(x_ND, tables, place, kept, layer, is_last=layer + 1 == len(self.blocks))
+            x_ND = block.forward_kept(x_ND, tables, place, kept, is_last=layer + 1 == len(self.blocks))
         return self.norm(x_ND)
 
     def forward(
@@ -250,8 +252,8 @@ class Trunk(nn.Module):
         assert asks == EVERYWHERE or place.visible_BSL is not None, "causal attention counts queries from the first key"
         tables = self._tables(hidden_BSD, place)
         for layer, block in enumerate(self.blocks):
-            is_last = layer + 1 == len(self.blocks)
-            hidden_BSD = block(hidden_BSD, tables, place, cache, layer, asks=asks if is_last else EVERYWHERE)
+            cached, is_last = None if cache is None else cache.layer(layer), layer + 1 == len(self.blocks)
+            hidden_BSD = block(hidden_BSD, tables, place, cached, asks=asks if is_last else EVERYWHERE)
         return self.norm(hidden_BSD)
 
 
