@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gato.model.config import ModelConfig
-from gato.sequences import Layout, build_rows, existing_positions
+from gato.sequences import Layout, build_rows, existing_positions, step_layout
 from gato.skills.bodies import BODIES, get_body
 from gato.specs import COMMANDS, BodySpec, Element, Rows, Windows
 from gato.tokens.codec import Codec
@@ -88,6 +88,15 @@ def _draw(elements: tuple[Element, ...], shape: tuple[int, int], rng: np.random.
 def num_existing(config: ModelConfig, batch: Sequence[Rows]) -> int:
     """Positions that are no padding."""
     return sum(int(existing_positions(rows, config.layout, get_body(rows.body).spec).sum()) for rows in batch)
+
+
+def num_read(config: ModelConfig, batch: Sequence[Rows]) -> int:
+    """Positions at which an action that counts is predicted."""
+    return sum(
+        int((rows.loss_mask_BT & rows.step_mask_BT).sum())
+        * step_layout(config.layout, get_body(rows.body).spec).action_groups
+        for rows in batch
+    )
 
 
 def num_tokens(batch: Sequence[Rows]) -> int:

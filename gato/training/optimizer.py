@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ MUON_MOMENTUM = 0.95
 """Both as usual for language models."""
 
 
+@cache
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products have instructions of their own there (AMX or AVX512-BF16 on a CPU)."""
     if device.type == "cuda":
