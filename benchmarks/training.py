@@ -1,12 +1,15 @@
 """Training rate of our step against the same step around a transformers Llama trunk of equal shape; and of the loader.
 
-    python benchmarks/training.py [--rounds 5] [--steps 6] [--threads 2]
+    python benchmarks/training.py [--size mini] [--rows demo] [--rounds 5] [--steps 6] [--threads 2] [--out FILE]
 
-The batches are those of configs/demo.yaml, on its recipe with ten episodes a dataset. All arms share data, embeddings,
-heads, loss, clipping and fused AdamW, start from equal weights (their first losses are printed) and take turns in one
-run; only the trunk differs: ours, or `LlamaModel` with eager attention or SDPA. Rates are medians over the rounds,
-positions counted with their padding. Prints one table, writes benchmarks/results/training.json. Targets: 1.2 times the
-faster Llama, loader 20 times the training rate.
+The batches are those of configs/demo.yaml, on its recipe with ten episodes a dataset; or random numbers of all eleven
+bodies (`--rows random`: no loader is measured). All arms share data, embeddings, heads, loss, clipping and fused AdamW,
+start from equal weights (their first losses are printed) and take turns in one run; only the trunk differs: ours, or
+`LlamaModel` with eager attention or SDPA; `ours+muon` is ours with the optimiser of `gato fit`. Rates are medians over
+the rounds, positions counted with their padding; `of peak` is the share of the fastest square product of the same
+precision and threads, FLOPs as benchmarks/flops.py counts them. Prints one table and writes
+benchmarks/results/training.json. Targets: 1.2 times the faster Llama, 1.5 times the eager one, loader 20 times the
+training rate, 2 % waiting for data at most; 40 % of peak for `small`.
 """
 
 from __future__ import annotations
@@ -26,46 +29,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaModel
+from flops import computed, matmul_peak, training_flops, whole
+from llama_trunk import LlamaTrunk
+from random_rows import make_batch, make_codec
+from torch import nn
 
-from gato.model.config import TrunkConfig
+from gato.model.config import ModelConfig
 from gato.model.gato import Gato
-from gato.model.trunk import Place, llama_settings, load_llama
+from gato.model.trunk import load_llama
 from gato.record import load_recipe, record_skill
+from gato.sequences import Layout
 from gato.specs import Rows
 from gato.training.cli import make_cli
+from gato.training.optimizer import MuonAdamW
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results" / "training.json"
 TRUNKS = ("ours", "llama-eager", "llama-sdpa")
+PRECISIONS = ("fp32", "bf16")
+PEAK_SIZES = (1024, 2048, 3072, 4096)
 Batch = Sequence[Rows]
-
-
-class LlamaTrunk(nn.Module):
-    """`LlamaModel` with the interface of our trunk, sees what it sees."""
-
-    def __init__(self, config: TrunkConfig, attention: str) -> None:
-        super().__init__()
-        self.config = config
-        self.llama = LlamaModel(
-            LlamaConfig(
-                vocab_size=1,
-                max_position_embeddings=2048,
-                attn_implementation=attention,
-                use_cache=False,
-                **llama_settings(config),
-            )
-        )
-
-    def forward(self, hidden_BSD: Tensor, place: Place) -> Tensor:
-        assert place.visible_BSL is not None
-        mask = place.visible_BSL[:, None]
-        if self.llama.config._attn_implementation == "eager":
-            lowest = torch.finfo(hidden_BSD.dtype).min
-            mask = torch.zeros(mask.shape, dtype=hidden_BSD.dtype).masked_fill(~mask, lowest)
-        out = self.llama(inputs_embeds=hidden_BSD, position_ids=place.rotary_BS, attention_mask=mask)
-        return out.last_hidden_state
 
 
 @dataclass
@@ -78,7 +61,7 @@ class Arm:
     is_bf16: bool
 
     def update(self, batch: Batch) -> float:
-        """Loss, backward, clipping, AdamW: what `gato fit` does for one batch."""
+        """Loss, backward, clipping, optimiser: what `gato fit` does for one batch."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
             loss = self.model.loss(batch).total
         loss.backward()
@@ -88,23 +71,32 @@ class Arm:
         return float(loss.detach())
 
 
-def make_arms(model: Gato) -> list[Arm]:
-    """Ours and both Llamas, in fp32 and bf16, all with the same weights."""
+def muon_adamw(model: Gato) -> MuonAdamW:
+    """As `gato fit` makes it."""
+    matrices = [weight for weight in model.trunk.parameters() if weight.ndim == 2]
+    chosen = {id(weight) for weight in matrices}
+    others = [weight for weight in model.parameters() if id(weight) not in chosen]
+    return MuonAdamW(matrices, others, learning_rate=1e-4, weight_decay=0.01)
+
+
+def make_arms(model: Gato, precisions: Sequence[str]) -> list[Arm]:
+    """Ours and both Llamas in each precision, all with the same weights; and ours as it is trained."""
     first = LlamaTrunk(model.config.trunk, "eager")
     state = {f"model.{name}": value for name, value in first.llama.state_dict().items()}
     load_llama(model.trunk, state)
     arms = []
-    for is_bf16 in (False, True):
-        for name in TRUNKS:
+    for precision in precisions:
+        for name in (*TRUNKS, "ours+muon"):
             chosen = copy.deepcopy(model)
-            if name != "ours":
+            if name in TRUNKS[1:]:
                 trunk = LlamaTrunk(model.config.trunk, name.removeprefix("llama-"))
                 trunk.load_state_dict(first.state_dict())
                 chosen.trunk = trunk  # type: ignore[assignment]
                 # A trunk that knows nothing of padding computes it.
                 chosen.hidden_read = chosen.hidden  # type: ignore[method-assign]
-            optimizer = torch.optim.AdamW(chosen.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True)
-            arms.append(Arm(f"{name} {'bf16' if is_bf16 else 'fp32'}", chosen, optimizer, is_bf16))
+            adamw = torch.optim.AdamW(chosen.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True)
+            optimizer = muon_adamw(chosen) if name == "ours+muon" else adamw
+            arms.append(Arm(f"{name} {precision}", chosen, optimizer, precision == "bf16"))
     return arms
 
 
@@ -131,61 +123,142 @@ def loader_seconds(stream: Any, batches: int = 100) -> float:
     return (time.perf_counter() - began) / batches
 
 
+def waiting_share(arm: Arm, stream: Any, updates: int) -> float:
+    """Share of the time of updates, each on a new batch, that passes in waiting for the loader."""
+    running, waited = iter(stream), 0.0
+    list(islice(running, 10))
+    began = time.perf_counter()
+    for _ in range(updates):
+        asked = time.perf_counter()
+        batch = next(running)
+        waited += time.perf_counter() - asked
+        arm.update(batch)
+    return waited / (time.perf_counter() - began)
+
+
+def demo_data(folder: str, size: str) -> tuple[ModelConfig, Any]:
+    """The network and the data of configs/demo.yaml, recorded into the folder."""
+    os.environ["MINARI_DATASETS_PATH"], os.environ["GATO_CACHE"] = folder, str(Path(folder) / "cache")
+    for recording in load_recipe("demo"):
+        record_skill(replace(recording, episodes=10))
+    words = ["-c", str(ROOT / "configs" / "demo.yaml"), "--out", str(Path(folder) / "run")]
+    cli = make_cli("fit", [*words, *(["--model.network.size", size] if size else [])])
+    data: Any = cli.datamodule
+    data.prepare_data()
+    data.setup()
+    return cli.model.network, data
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="", help="preset of the trunk; by default the demo's, or small")
+    parser.add_argument("--rows", choices=("demo", "random"), default="demo")
+    parser.add_argument("--batch-size", type=int, default=128, help="of random rows")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
+    parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(options.threads)
+    data_figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["MINARI_DATASETS_PATH"], os.environ["GATO_CACHE"] = folder, str(Path(folder) / "cache")
-        for recording in load_recipe("demo"):
-            record_skill(replace(recording, episodes=10))
-        cli = make_cli("fit", ["-c", str(ROOT / "configs" / "demo.yaml"), "--out", str(Path(folder) / "run")])
-        data: Any = cli.datamodule
-        data.prepare_data()
-        data.setup()
-        stream = data.train_dataloader()
-        batches = list(islice(iter(stream), options.steps))
-        model = Gato(cli.model.network, data.codec)
-        seconds = measure(make_arms(model), batches, options.rounds)
-        loader = loader_seconds(stream)
+        if options.rows == "demo":
+            network, data = demo_data(folder, options.size)
+            codec, stream = data.codec, data.train_dataloader()
+            batches = list(islice(iter(stream), options.steps))
+        else:
+            network = ModelConfig(size=options.size or "small", layout=Layout(window_steps=12, demonstration_steps=4))
+            codec = make_codec()
+            batches = [
+                make_batch(codec, network.layout, options.batch_size, seed=seed) for seed in range(options.steps)
+            ]
+        model = Gato(network, codec)
+        arms = make_arms(model, options.precisions)
+        seconds = measure(arms, batches, options.rounds)
+        if options.rows == "demo":
+            fastest = min(arms, key=lambda arm: seconds[arm.name])
+            share = waiting_share(fastest, stream, options.rounds * options.steps)
+            data_figures = {"loader_seconds_per_batch": loader_seconds(stream), "waiting_share": share}
+    peaks = {name: peak(name)["best"] for name in options.precisions}
+    report(options, model, batches, seconds, peaks, data_figures)
+
+
+def peak(precision: str) -> dict[str, float]:
+    """FLOP/s of square products in it."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return matmul_peak(torch.device("cpu"), dtype, PEAK_SIZES, repeats=3)
+
+
+def arm_figures(
+    model: Gato, batches: list[Batch], seconds: dict[str, float], peaks: dict[str, float]
+) -> dict[str, dict[str, float]]:
+    """What each arm reached, by its name."""
     positions = statistics.mean(sum(model.num_positions(rows) for rows in batch) for batch in batches)
     steps = statistics.mean(sum(int(rows.step_mask_BT.sum()) for rows in batch) for batch in batches)
-    report(options, seconds, loader, positions, steps)
-
-
-def report(
-    options: argparse.Namespace, seconds: dict[str, float], loader: float, positions: float, steps: float
-) -> None:
-    """The table, and the same as JSON."""
-    arms, speedup = {}, {}
-    print(f"{'trunk':18}{'ms/update':>10}{'positions/s':>13}{'env steps/s':>13}{'ours is':>9}")
+    trunk = model.config.trunk
+    kept, every = (
+        statistics.mean(training_flops(trunk, count(model, batch)) for batch in batches) for count in (computed, whole)
+    )
+    figures = {}
     for name, value in seconds.items():
-        ours = seconds[f"ours {name[-4:]}"]
-        arms[name] = {
+        flops = kept if name.startswith("ours") else every
+        figures[name] = {
             "seconds_per_update": value,
             "positions_per_second": positions / value,
             "env_steps_per_second": steps / value,
+            "flops_per_second": flops / value,
+            "share_of_peak": flops / value / peaks[name[-4:]],
         }
-        print(f"{name:18}{1e3 * value:10.0f}{positions / value:13,.0f}{steps / value:13,.0f}{value / ours:8.2f}x")
-    for precision in ("fp32", "bf16"):
-        fastest = min(seconds[f"{name} {precision}"] for name in TRUNKS[1:])
-        speedup[precision] = fastest / seconds[f"ours {precision}"]
-    ratio = min(seconds[f"ours {precision}"] for precision in ("fp32", "bf16")) / loader
-    print(f"loader alone: {1e3 * loader:.1f} ms a batch, {ratio:.0f} times our fastest training")
-    print(f"against the faster Llama: fp32 {speedup['fp32']:.2f}x, bf16 {speedup['bf16']:.2f}x (target 1.2x)")
+    return figures
+
+
+def report(
+    options: argparse.Namespace,
+    model: Gato,
+    batches: list[Batch],
+    seconds: dict[str, float],
+    peaks: dict[str, float],
+    data_figures: dict[str, float],
+) -> None:
+    """The table, and the same as JSON."""
+    arms = arm_figures(model, batches, seconds, peaks)
+    print(f"{'trunk':18}{'ms/update':>10}{'positions/s':>13}{'env steps/s':>13}{'ours is':>9}{'of peak':>9}")
+    for name, one in arms.items():
+        ratio = one["seconds_per_update"] / seconds[f"ours {name[-4:]}"]
+        print(
+            f"{name:18}{1e3 * one['seconds_per_update']:10.0f}{one['positions_per_second']:13,.0f}"
+            f"{one['env_steps_per_second']:13,.0f}{ratio:8.2f}x{one['share_of_peak']:9.1%}"
+        )
+    faster, eager = {}, {}
+    for precision in options.precisions:
+        ours = seconds[f"ours {precision}"]
+        faster[precision] = min(seconds[f"{name} {precision}"] for name in TRUNKS[1:]) / ours
+        eager[precision] = seconds[f"llama-eager {precision}"] / ours
+        print(
+            f"{precision}: {faster[precision]:.2f}x the faster Llama (target 1.2x), {eager[precision]:.2f}x the eager "
+            f"one (target 1.5x); products reach {peaks[precision] / 1e9:,.0f} GFLOP/s"
+        )
+    if data_figures:
+        ratio = min(seconds[f"ours {precision}"] for precision in options.precisions)
+        data_figures["loader_against_training"] = ratio / data_figures["loader_seconds_per_batch"]
+        print(
+            f"loader alone: {1e3 * data_figures['loader_seconds_per_batch']:.1f} ms a batch, "
+            f"{data_figures['loader_against_training']:.0f} times our fastest training; "
+            f"{data_figures['waiting_share']:.1%} of an update is waiting for data (target 2 %)"
+        )
+    settings = {key: getattr(options, key) for key in ("rounds", "steps", "threads", "rows")}
     figures = {
-        "settings": {"rounds": options.rounds, "steps": options.steps, "threads": options.threads},
+        "settings": {**settings, "size": model.config.size},
         "arms": arms,
-        "against_faster_llama": speedup,
-        "loader_seconds_per_batch": loader,
-        "loader_against_training": ratio,
+        "against_faster_llama": faster,
+        "against_eager_llama": eager,
+        "peak_flops_per_second": peaks,
+        **data_figures,
     }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(figures, indent=2) + "\n")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gato.model.config import PRESETS, TrunkConfig
-from gato.model.trunk import Cache, Place, Trunk, attend, llama_settings, load_llama
+from gato.model.trunk import NEWEST, Cache, Place, Trunk, attend, llama_settings, load_llama, rotary_tables, rotate
 
 CONFIG = TrunkConfig(width=64, layers=3, heads=4, hidden=96)
 GROUPED = TrunkConfig(width=64, layers=2, heads=8, hidden=80, key_value_heads=2, rope_theta=500.0, norm_eps=1e-3)
@@ -72,6 +72,34 @@ def test_positions_given_piece_by_piece_through_the_cache_equal_one_pass(config)
         place = Place(position_BS[rows, begin:end], visible, torch.tensor(rows), entries)
         part = trunk(hidden_BSD[rows, begin:end], place, cache)
         assert (part - whole[rows, begin:end]).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("config", [CONFIG, GROUPED])
+@torch.no_grad()
+def test_the_newest_position_alone_is_that_of_all_and_leaves_the_same_cache(config):
+    trunk = Trunk(config).double()
+    hidden_BSD, entries = torch.randn(2, 5, 64).double(), torch.arange(5).expand(2, -1)
+    place = Place(entries, torch.arange(5) <= entries[..., None], torch.arange(2), entries)
+    caches = [Cache.empty(config, 2, 5, hidden_BSD) for _ in range(2)]
+    whole = trunk(hidden_BSD, place, caches[0])
+    newest = trunk(hidden_BSD, place, caches[1], asks=NEWEST)
+    assert newest.shape == (2, 1, 64)
+    torch.testing.assert_close(newest, whole[:, -1:], rtol=0, atol=1e-12)
+    for one, other in zip(caches[0].keys_BHLK, caches[1].keys_BHLK, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_the_gradient_of_a_rotation_is_that_of_its_formula():
+    x = torch.randn(2, 3, 5, 8, dtype=torch.float64, requires_grad=True)
+    cosine, sine = rotary_tables(torch.arange(5.0).double().expand(2, -1), 8, 100.0)
+    left, right = x.chunk(2, -1)
+    formula = x * cosine + torch.cat([-right, left], -1) * sine
+    weights = torch.randn_like(x)
+    (expected,) = torch.autograd.grad((formula * weights).sum(), x)
+    turned = rotate(x, (cosine, sine))
+    (found,) = torch.autograd.grad((turned * weights).sum(), x)
+    torch.testing.assert_close(turned, formula, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 def test_checkpoints_that_do_not_fit_are_refused():

@@ -15,7 +15,7 @@ from gato.data.module import GatoDataModule
 from gato.model.config import ModelConfig
 from gato.sequences import Layout
 from gato.training import lightning_module
-from gato.training.lightning_module import GatoModule, has_fast_bf16, warmup_cosine
+from gato.training.lightning_module import GatoModule, warmup_cosine
 
 NETWORK = ModelConfig(size="nano", layout=Layout(window_steps=4, prompt_positions=6, demonstration_steps=0))
 
@@ -97,11 +97,6 @@ def test_bf16_is_chosen_where_it_is_fast(is_fast: bool, toy_config: Path, monkey
     monkeypatch.setattr(lightning_module, "has_fast_bf16", lambda device: is_fast)
     _, watch = trained(1)
     assert watch.dtypes == {torch.bfloat16 if is_fast else torch.float32}
-
-
-def test_a_device_says_whether_bf16_is_fast_there() -> None:
-    assert has_fast_bf16(torch.device("cpu")) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    assert not has_fast_bf16(torch.device("meta"))
 
 
 def test_decay_is_for_the_matrices_of_the_trunk_only(monkeypatch: pytest.MonkeyPatch) -> None:

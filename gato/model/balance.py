@@ -35,5 +35,6 @@ class _Balance(torch.autograd.Function):
         norms = torch.stack([gradient.float().norm() for gradient in gradients])
         shares = torch.tensor(ctx.shares, device=norms.device)
         wanted = shares / shares.norm() * norms.norm()
+        # They stay tensors: to read a number, the host would wait for the device.
         factors = wanted / norms.clamp(min=1e-12)
-        return (None, *(gradient * factor for gradient, factor in zip(gradients, factors.tolist(), strict=True)))
+        return (None, *(gradient * factor for gradient, factor in zip(gradients, factors, strict=True)))

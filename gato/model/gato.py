@@ -32,6 +32,10 @@ from gato.tokens.numbers import NUM_BINS
 
 FORMAT = 1
 SEGMENTS = ("text", "command", "demonstration")
+STAGED_BYTES = 1 << 16
+"""Copies up to that size never make the host wait for a GPU; larger ones do unless their memory is pinned."""
+GPU_LENGTH_STEP = 8
+"""On a GPU rows are padded to a multiple of it: fused attention takes masks aligned to 16 bytes of bf16."""
 SIZE_STEP = 256
 """Positions computed in training are a multiple of it: oneDNN keeps code and memory for every size it has met."""
 
@@ -116,7 +120,10 @@ class Gato(nn.Module):
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """A numpy array on the model's device."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+        found = torch.from_numpy(np.ascontiguousarray(array))
+        if self.device.type == "cuda" and array.nbytes > STAGED_BYTES:
+            found = found.pin_memory()
+        return found.to(self.device, non_blocking=True)
 
     def embed_prompt(self, rows: Rows) -> Tensor:
         """Text, command and demonstration positions of the rows, (B, S, D)."""
@@ -167,7 +174,7 @@ class Gato(nn.Module):
         read_R = rounded_up(np.concatenate(read).ravel(), is_computed)
         kept = Kept(*map(self.tensor, (existing_N, read_R, np.searchsorted(existing_N, read_R))))
         out_RD = self.trunk.forward_kept(hidden_BSD, place, kept)
-        whole = out_RD.new_zeros(existing_BS.size, out_RD.shape[1]).index_copy(0, kept.read_R, out_RD)
+        whole = out_RD.new_zeros(existing_BS.size, out_RD.shape[1]).index_copy_(0, kept.read_R, out_RD)
         return list(rearrange(whole, "(b s) d -> b s d", s=length).split([len(rows.text_BP) for rows in batch]))
 
     def _read_positions(self, rows: Rows) -> np.ndarray:
@@ -191,6 +198,8 @@ class Gato(nn.Module):
             for rows in batch
         ]
         longest = max(part.shape[1] for part in embedded)
+        if self.device.type == "cuda":
+            longest += -longest % GPU_LENGTH_STEP
         existing, rotary = [], []
         for rows in batch:
             spec = self.body(rows.body).spec

@@ -50,9 +50,8 @@ class Logistics:
     log_weight_M: Tensor
     start: int
 
-    def _log_prob_components(self, bins_G: Tensor) -> Tensor:
-        """(..., G) or (..., G, M) bins -> (..., G, M): log-probability of each element under each component."""
-        bins = bins_G if bins_G.ndim == self.mean_GM.ndim else bins_G[..., None]
+    def _log_prob_components(self, bins: Tensor) -> Tensor:
+        """(..., G, 1) or (..., G, M) bins -> (..., G, M): log-probability of each element under each component."""
         scale = HALF_BIN + self.log_scale_GM.exp()
         left_edge = bins.to(scale.dtype) * (2 * HALF_BIN) - 1
         left = (left_edge - self.mean_GM) / scale
@@ -63,15 +62,14 @@ class Logistics:
         return torch.where(bins == 0, below_right, torch.where(bins == NUM_BINS - 1, above_left, inside))
 
     def log_prob(self, ids_G: Tensor) -> Tensor:
-        joint_M = self._log_prob_components(ids_G - self.start).sum(-2)
+        joint_M = self._log_prob_components((ids_G - self.start)[..., None]).sum(-2)
         return torch.logsumexp(joint_M + self.log_weight_M, -1)
 
     def mode(self) -> Tensor:
         """Each component's own mode is a candidate; the jointly most likely one wins (exact for one component)."""
         centre = ((self.mean_GM + 1) / (2 * HALF_BIN)).floor().clamp(0, NUM_BINS - 1)
         candidates = torch.stack([centre, torch.zeros_like(centre), torch.full_like(centre, NUM_BINS - 1)])
-        likelihood = torch.stack([self._log_prob_components(candidate) for candidate in candidates])
-        best_GM = candidates.gather(0, likelihood.argmax(0, keepdim=True))[0]
+        best_GM = candidates.gather(0, self._log_prob_components(candidates).argmax(0, keepdim=True))[0]
         if best_GM.shape[-1] == 1:
             return best_GM[..., 0].long() + self.start
         joint = torch.stack([self.log_prob(best_GM[..., m] + self.start) for m in range(best_GM.shape[-1])], -1)

@@ -16,6 +16,9 @@ from torch.nn import functional
 
 from gato.model.config import TrunkConfig
 
+EVERYWHERE, NEWEST = slice(None), slice(-1, None)
+"""Positions whose output is asked for."""
+
 
 @dataclass
 class Cache:
@@ -30,6 +33,10 @@ class Cache:
         heads = config.key_value_heads or config.heads
         shape = (rows, heads, length, config.width // config.heads)
         return cls(*([like.new_zeros(shape) for _ in range(config.layers)] for _ in range(2)))
+
+    def layer(self, index: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of one layer, (B, H, L, K); written to in place."""
+        return self.keys_BHLK[index], self.values_BHLK[index]
 
     def pick(self, rows_B: Tensor) -> Cache:
         """The cache of some of its rows."""
@@ -74,8 +81,31 @@ def rotary_tables(position_BS: Tensor, head_width: int, theta: float) -> tuple[T
 def rotate(x_BHSK: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
     """Rotary position embedding (Su et al. 2021) in the halves layout."""
     cosine, sine = (table.to(x_BHSK.dtype) for table in tables)
-    left, right = x_BHSK.chunk(2, -1)
-    return x_BHSK * cosine + torch.cat([-right, left], -1) * sine
+    return _Rotation.apply(x_BHSK, cosine, sine)
+
+
+class _Rotation(torch.autograd.Function):
+    """Its gradient is the turn back; written out it needs no halves put together, neither way."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        return _turned(x, cosine, sine, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        cosine, sine = ctx.saved_tensors
+        return _turned(gradient, cosine, sine, -1), None, None
+
+
+def _turned(x: Tensor, cosine: Tensor, sine: Tensor, way: int) -> Tensor:
+    left, right = x.chunk(2, -1)
+    out = x * cosine
+    out_left, out_right = out.chunk(2, -1)
+    sine = sine[..., : left.shape[-1]]
+    out_left.addcmul_(right, sine, value=-way)
+    out_right.addcmul_(left, sine, value=way)
+    return out
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, visible_BSL: Tensor | None) -> Tensor:
@@ -107,26 +137,28 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.width, (self.heads + 2 * self.key_value_heads) * head_width, bias=False)
         self.out = nn.Linear(self.heads * head_width, config.width, bias=False)
 
-    def forward(
-        self, x_BSD: Tensor, tables: tuple[Tensor, Tensor], place: Place, cache: Cache | None, layer: int
-    ) -> Tensor:
-        return self.out(self.mix(self.qkv(x_BSD), tables, place, cache, layer))
-
     def mix(
-        self, qkv_BSE: Tensor, tables: tuple[Tensor, Tensor], place: Place, cache: Cache | None, layer: int
+        self,
+        qkv_BSE: Tensor,
+        tables: tuple[Tensor, Tensor],
+        place: Place,
+        cached: tuple[Tensor, Tensor] | None = None,
+        *,
+        asks: slice = EVERYWHERE,
     ) -> Tensor:
-        """What lies between the two matrices: (B, S, queries, keys and values) -> (B, S, heads)."""
+        """What lies between the two matrices: (B, S, queries, keys and values) -> (B, positions that ask, heads)."""
         heads = rearrange(qkv_BSE, "b s (h k) -> b h s k", h=self.heads + 2 * self.key_value_heads)
-        query, key, value = heads.split([self.heads, self.key_value_heads, self.key_value_heads], dim=1)
-        query, key = rotate(query, tables), rotate(key, tables)
-        if cache is not None:
-            key, value = self._store(cache, layer, key, value, place)
-        return rearrange(attend(query, key, value, place.visible_BSL), "b h s k -> b s (h k)")
+        placed, value = heads.split([self.heads + self.key_value_heads, self.key_value_heads], dim=1)
+        query, key = rotate(placed, tables).split([self.heads, self.key_value_heads], dim=1)
+        if cached is not None:
+            key, value = self._store(cached, key, value, place)
+        visible_BSL = None if place.visible_BSL is None else place.visible_BSL[:, asks]
+        return rearrange(attend(query[:, :, asks], key, value, visible_BSL), "b h s k -> b s (h k)")
 
     @staticmethod
-    def _store(cache: Cache, layer: int, key: Tensor, value: Tensor, place: Place) -> tuple[Tensor, Tensor]:
+    def _store(cached: tuple[Tensor, Tensor], key: Tensor, value: Tensor, place: Place) -> tuple[Tensor, Tensor]:
         """Write the new keys and values into the cache and return all entries of those rows."""
-        keys, values = cache.keys_BHLK[layer], cache.values_BHLK[layer]
+        keys, values = cached
         rows, entries = place.rows_B[:, None], place.entries_BS  # type: ignore[index]
         keys[rows, :, entries] = rearrange(key, "b h s k -> b s h k").to(keys.dtype)
         values[rows, :, entries] = rearrange(value, "b h s k -> b s h k").to(values.dtype)
@@ -149,9 +181,18 @@ class Block(nn.Module):
         self.down = nn.Linear(config.hidden, config.width, bias=False)
 
     def forward(
-        self, x_BSD: Tensor, tables: tuple[Tensor, Tensor], place: Place, cache: Cache | None, layer: int
+        self,
+        x_BSD: Tensor,
+        tables: tuple[Tensor, Tensor],
+        place: Place,
+        cached: tuple[Tensor, Tensor] | None = None,
+        *,
+        asks: slice = EVERYWHERE,
     ) -> Tensor:
-        x_BSD = x_BSD + self.attention(self.attention_norm(x_BSD), tables, place, cache, layer)
+        """At the positions that ask; the others only leave their keys and values in the cache."""
+        qkv_BSE = self.attention.qkv(self.attention_norm(x_BSD))
+        mixed_BSD = self.attention.mix(qkv_BSE, tables, place, cached, asks=asks)
+        x_BSD = x_BSD[:, asks] + self.attention.out(mixed_BSD)
         return x_BSD + self.mlp(x_BSD)
 
     def mlp(self, x_D: Tensor) -> Tensor:
@@ -160,14 +201,14 @@ class Block(nn.Module):
         return self.down(functional.silu(gate) * up)
 
     def forward_kept(
-        self, x_ND: Tensor, tables: tuple[Tensor, Tensor], place: Place, kept: Kept, layer: int, *, is_last: bool
+        self, x_ND: Tensor, tables: tuple[Tensor, Tensor], place: Place, kept: Kept, *, is_last: bool
     ) -> Tensor:
         """The same for existing positions only, (N, D); the last layer goes on with those that are read, (R, D)."""
         qkv_NE = self.attention.qkv(self.attention_norm(x_ND))
         num_rows, num_positions = place.rotary_BS.shape
-        qkv_BSE = qkv_NE.new_zeros(num_rows * num_positions, qkv_NE.shape[1]).index_copy(0, kept.existing_N, qkv_NE)
+        qkv_BSE = qkv_NE.new_zeros(num_rows * num_positions, qkv_NE.shape[1]).index_copy_(0, kept.existing_N, qkv_NE)
         qkv_BSE = rearrange(qkv_BSE, "(b s) e -> b s e", b=num_rows)
-        mixed_BSD = rearrange(self.attention.mix(qkv_BSE, tables, place, None, layer), "b s d -> (b s) d")
+        mixed_BSD = rearrange(self.attention.mix(qkv_BSE, tables, place), "b s d -> (b s) d")
         if is_last:
             x_ND = x_ND.index_select(0, kept.read_existing_R)
         mixed_ND = mixed_BSD.index_select(0, kept.read_R if is_last else kept.existing_N)
@@ -201,13 +242,18 @@ class Trunk(nn.Module):
         x_ND = rearrange(hidden_BSD, "b s d -> (b s) d").index_select(0, kept.existing_N)
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            x_ND = block.forward_kept(x_ND, tables, place, kept, layer, is_last=layer + 1 == len(self.blocks))
+            x_ND = block.forward_kept(x_ND, tables, place, kept, is_last=layer + 1 == len(self.blocks))
         return self.norm(x_ND)
 
-    def forward(self, hidden_BSD: Tensor, place: Place, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self, hidden_BSD: Tensor, place: Place, cache: Cache | None = None, *, asks: slice = EVERYWHERE
+    ) -> Tensor:
+        """After the last layer nothing is computed but the positions that ask, all of them if nothing is said."""
+        assert asks == EVERYWHERE or place.visible_BSL is not None, "causal attention counts queries from the first key"
         tables = self._tables(hidden_BSD, place)
         for layer, block in enumerate(self.blocks):
-            hidden_BSD = block(hidden_BSD, tables, place, cache, layer)
+            cached, is_last = None if cache is None else cache.layer(layer), layer + 1 == len(self.blocks)
+            hidden_BSD = block(hidden_BSD, tables, place, cached, asks=asks if is_last else EVERYWHERE)
         return self.norm(hidden_BSD)
 
 

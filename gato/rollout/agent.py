@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gato.model.gato import Gato
 from gato.model.heads import Distribution
-from gato.model.trunk import Cache, Place
+from gato.model.trunk import NEWEST, Cache, Place
 from gato.sequences import build_rows, encode_prompts, existing_positions, rotary_positions
 from gato.specs import COMMANDS, BodySpec, Rows, Windows
 
@@ -189,7 +189,7 @@ class Agent:
 
     def _forward(self, chosen: np.ndarray, hidden_BSD: Tensor, entries_BS: np.ndarray) -> Tensor:
         """The trunk over new positions of these rows of the batch, written to the cache; (B, D) of the last one."""
-        keys_L = np.arange(entries_BS.max() + 1)
+        keys_L = np.arange(self._num_keys(entries_BS))
         exists_BL = np.ones((len(chosen), len(keys_L)), bool)
         exists_BL[:, : self._num_prompt] = self._prompt_exists_BP[self._alive[chosen]]
         visible_BSL = (keys_L <= entries_BS[..., None]) & exists_BL[:, None] | (keys_L == entries_BS[..., None])
@@ -199,7 +199,15 @@ class Agent:
             rows_B=self.model.tensor(chosen),
             entries_BS=self.model.tensor(entries_BS),
         )
-        return self.model.trunk(hidden_BSD, place, self._cache)[:, -1]
+        return self._run_trunk(hidden_BSD, place)[:, 0]
+
+    def _num_keys(self, entries_BS: np.ndarray) -> int:
+        """Entries of the cache that are looked at: on a GPU all of them, so that shapes repeat."""
+        return len(self._rotary_S) if self.model.device.type == "cuda" else int(entries_BS.max()) + 1
+
+    def _run_trunk(self, hidden_BSD: Tensor, place: Place) -> Tensor:
+        """The newest position's output, (B, 1, D)."""
+        return self.model.trunk(hidden_BSD, place, self._cache, asks=NEWEST)
 
 
 def _empty_windows(

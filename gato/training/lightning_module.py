@@ -21,18 +21,11 @@ from gato.data.module import GatoDataModule
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.specs import Rows
-from gato.training.optimizer import MuonAdamW
+from gato.training.optimizer import MuonAdamW, has_fast_bf16
 
 Batch = list[Rows]
 
 log = logging.getLogger("gato")
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 matrix products have instructions of their own there (AMX or AVX512-BF16 on a CPU)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def warmup_cosine(warmup_steps: int, total_steps: int, final_share: float) -> Callable[[int], float]:
