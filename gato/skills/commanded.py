@@ -56,9 +56,9 @@ _REWARDS: dict[str, Terms] = {
         Term("action_change", -0.01),
     ),
     "humanoid": (
-        *_near("forward_speed", 4.0, 1.0, 0.3),
-        *_near("lateral_speed", 3.0, 1.0, 0.3),
-        *_near("yaw_rate", 2.0, 0.5, 0.4),
+        *_near("forward_speed", 2.0, 1.0, 0.3),
+        *_near("lateral_speed", 1.0, 0.5, 0.3),
+        *_near("yaw_rate", 1.5, 0.5, 0.4),
         Term("alive", 5.0),
         Term("exact_control_cost", -0.1),
         Term("action_change", -0.05),
