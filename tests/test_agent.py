@@ -170,6 +170,18 @@ def test_cached_equals_from_scratch_in_fp32_and_nearly_in_bf16():
     assert 1e-4 < low < 0.5
 
 
+class Wide(Heard):
+    """Looks at all entries of the cache, as on a GPU."""
+
+    def _num_keys(self, entries_BS: np.ndarray) -> int:
+        return len(self._rotary_S)
+
+
+def test_entries_that_are_not_filled_change_nothing():
+    model = make_model(CONFIGS["grouped"], ARM).double()
+    assert worst_difference(Wide(model, "arm", WORDS, demonstrations=SHOWS), 16) <= 1e-9
+
+
 class Sliding(Heard):
     """JAT's defect: the steps move, their keys and values stay as they were."""
 
