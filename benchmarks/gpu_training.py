@@ -94,11 +94,9 @@ def make_optimizer(kind: str, model: Gato) -> torch.optim.Optimizer:
     """Of the arm."""
     if kind == "adamw":
         return torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
-    matrices = [weight for weight in model.trunk.parameters() if weight.ndim == 2]
-    chosen = {id(weight) for weight in matrices}
-    others = [weight for weight in model.parameters() if id(weight) not in chosen]
-    made = MuonAdamW(matrices, others, learning_rate=1e-4, weight_decay=0.01)
+    made = MuonAdamW.of(model, model.trunk, learning_rate=1e-4, weight_decay=0.01)
     if kind == "stacked":
+        matrices = made.parts[0].param_groups[0]["params"]
         stacked = StackedMuon(matrices, lr=1e-4, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
         made.parts = (stacked, *made.parts[1:])
     return made

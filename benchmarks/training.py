@@ -73,10 +73,7 @@ class Arm:
 
 def muon_adamw(model: Gato) -> MuonAdamW:
     """As `gato fit` makes it."""
-    matrices = [weight for weight in model.trunk.parameters() if weight.ndim == 2]
-    chosen = {id(weight) for weight in matrices}
-    others = [weight for weight in model.parameters() if id(weight) not in chosen]
-    return MuonAdamW(matrices, others, learning_rate=1e-4, weight_decay=0.01)
+    return MuonAdamW.of(model, model.trunk, learning_rate=1e-4, weight_decay=0.01)
 
 
 def make_arms(model: Gato, precisions: Sequence[str]) -> list[Arm]:

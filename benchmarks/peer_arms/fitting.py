@@ -67,10 +67,7 @@ def fit(learner: Learner, seconds: float, clock: Callable[[], float] = time.perf
 
 def trunk_optimizer(model: nn.Module, trunk: Trunk, setup: Setup) -> MuonAdamW:
     """That of `gato fit`: all arms on our trunk get the same one."""
-    matrices = [weight for weight in trunk.parameters() if weight.ndim == 2]
-    chosen = {id(weight) for weight in matrices}
-    others = [weight for weight in model.parameters() if id(weight) not in chosen]
-    return MuonAdamW(matrices, others, learning_rate=setup.learning_rate, weight_decay=setup.weight_decay)
+    return MuonAdamW.of(model, trunk, learning_rate=setup.learning_rate, weight_decay=setup.weight_decay)
 
 
 def num_parameters(model: nn.Module) -> int:

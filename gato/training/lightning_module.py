@@ -129,10 +129,8 @@ class GatoModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon on the trunk's matrices, AdamW on the rest; warm-up and cosine by the trainer's number of updates."""
-        matrices = [weight for weight in self.model.trunk.parameters() if weight.ndim == 2]
-        chosen = {id(weight) for weight in matrices}
-        others = [weight for weight in self.model.parameters() if id(weight) not in chosen]
-        optimizer = MuonAdamW(matrices, others, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+        rates = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
+        optimizer = MuonAdamW.of(self.model, self.model.trunk, **rates)
         schedule = LambdaLR(optimizer, warmup_cosine(self.warmup_steps, self.trainer.max_steps, self.final_share))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -123,6 +123,14 @@ class MuonAdamW(Optimizer):
         self.parts: tuple[Optimizer, ...] = (muon, adamw)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
+    @classmethod
+    def of(cls, model: nn.Module, trunk: nn.Module, *, learning_rate: float, weight_decay: float) -> MuonAdamW:
+        """Of all parameters of `model`; the matrices are those of its `trunk`."""
+        matrices = [weight for weight in trunk.parameters() if weight.ndim == 2]
+        chosen = {id(weight) for weight in matrices}
+        others = [weight for weight in model.parameters() if id(weight) not in chosen]
+        return cls(matrices, others, learning_rate=learning_rate, weight_decay=weight_decay)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
         """One update of both."""
