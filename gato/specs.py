@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
@@ -166,3 +167,11 @@ class Score:
     def json(self) -> dict[str, object]:
         """{"mean", "ci95": [low, high], "episodes": [...]}."""
         return {"mean": self.mean, "ci95": list(self.ci95), "episodes": list(self.episodes)}
+
+
+def share_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, which is never of no width; `trials` at least 1."""
+    share, z2 = successes / trials, 1.96**2
+    middle = share + z2 / (2 * trials)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * trials)) / trials)
+    return max(0.0, (middle - half) / (1 + z2 / trials)), min(1.0, (middle + half) / (1 + z2 / trials))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import gymnasium
 
-from gato.skills.prompts import phrases
+from gato.skills.prompts import SPLITS, phrases
 from gato.skills.table import SKILLS
 from gato.skills.wordings import WORDINGS
 from gato.tokens.text import BUNDLED, TextCodec, train_text_codec
@@ -53,7 +53,11 @@ def main() -> None:
 def corpus() -> Iterator[str]:
     """The grammar and single words, weighted, then every distinct line of English, sorted."""
     for skill_id in WORDINGS:
-        yield from (*phrases(skill_id), *phrases(skill_id, "test")) * PHRASE_WEIGHT
+        yield from (
+            *phrases(skill_id),
+            *phrases(skill_id, "combinations"),
+            *phrases(skill_id, "phrasings"),
+        ) * PHRASE_WEIGHT
     for skill in SKILLS.values():
         for cell in skill.cells if skill.is_commanded else ():
             yield from cell.phrases * COMMAND_WEIGHT
@@ -84,7 +88,7 @@ def docstrings(path: Path) -> list[str]:
 
 
 def _longest_phrase(codec: TextCodec) -> str:
-    lengths = {p: len(codec.encode(p)) for s in WORDINGS for split in ("train", "test") for p in phrases(s, split)}
+    lengths = {p: len(codec.encode(p)) for s in WORDINGS for split in SPLITS for p in phrases(s, split)}
     longest = max(lengths, key=lambda phrase: lengths[phrase])
     return f"longest phrase {lengths[longest]} tokens: {longest!r}"
 

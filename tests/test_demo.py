@@ -17,6 +17,7 @@ import pytest
 from gato import demo as demo_module
 from gato.demo import SIZES, demo
 from gato.model.gato import Gato
+from gato.rollout.ablation import ARMS
 from gato.runs import Artifact, content_hash, lineage, read_json
 from gato.skills.render import find_renderer
 
@@ -73,7 +74,7 @@ def test_the_whole_path_leaves_all_its_artefacts(miniature: tuple[Path, dict[str
     results = read_json(folder / "results.json")
     assert set(results["tasks"]) == set(told["tasks"]) == SKILLS
     assert list(results["prompt_matrix"]) == ["half-cheetah", "inverted-pendulum"]
-    assert set(results["ablation"]) == {"correct", "wrong", "empty", "paraphrase", "typo"}
+    assert set(results["ablation"]) == set(ARMS)
     assert set(results["switching"]) == {"half-cheetah"}
     assert len(list((folder / "videos").glob("*.mp4"))) == (3 if find_renderer() else 0)
     assert set(Gato.load(folder / "model").bodies) == {"half-cheetah", "inverted-pendulum"}

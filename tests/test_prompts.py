@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gato.skills.prompts import phrases, typo
+from gato.skills.prompts import HELD_OUT, SPLITS, phrases, typo
 from gato.skills.table import SKILLS as TABLE
 from gato.skills.wordings import WORDINGS
 from gato.tokens.text import TextCodec
@@ -27,27 +27,40 @@ def test_first_training_phrases_are_the_canonical_prompts():
 
 @pytest.mark.parametrize("skill_id", SKILLS)
 def test_there_are_enough_phrases_and_none_twice(skill_id):
-    train, test = normal(skill_id, "train"), normal(skill_id, "test")
-    assert 40 <= len(train) <= 180
-    assert len(test) >= 20
-    assert len({*train, *test}) == len(train) + len(test)
+    said = {split: normal(skill_id, split) for split in SPLITS}
+    assert 300 <= len(said["train"]) <= 700
+    assert all(len(said[split]) >= 40 for split in HELD_OUT)
+    assert len({phrase for own in said.values() for phrase in own}) == sum(map(len, said.values()))
 
 
 @pytest.mark.parametrize("skill_id", SKILLS)
-def test_test_phrases_are_new_combinations_of_words_seen_in_training(skill_id):
+def test_held_out_phrases_are_of_words_seen_in_training_but_where_words_are_held_out(skill_id):
     seen = {word for phrase in normal(skill_id, "train") for word in phrase.split()}
-    assert {word for phrase in normal(skill_id, "test") for word in phrase.split()} <= seen
+    for split in ("combinations", "phrasings"):
+        assert {word for phrase in normal(skill_id, split) for word in phrase.split()} <= seen
+    assert [phrase for phrase in normal(skill_id, "words") if {*phrase.split()} <= seen] == []
+
+
+@pytest.mark.parametrize("skill_id", SKILLS)
+def test_a_held_out_pair_of_verb_and_way_is_in_no_training_phrase(skill_id):
+    """Were it there in a longer phrase, the combination would not be new."""
+    wording, padded = WORDINGS[skill_id], [f" {phrase} " for phrase in normal(skill_id, "train")]
+    bare = {TEXT.normalise(action.format(way)) for action in wording.actions for way in wording.ways}
+    for pair in bare & {*normal(skill_id, "combinations")}:
+        longer = [one for one in bare if pair != one and f" {pair} " in f" {one} "]
+        inside = [phrase for phrase in padded if f" {pair} " in phrase and not any(one in phrase for one in longer)]
+        assert inside == [], pair
 
 
 def test_no_phrase_means_two_skills_of_one_body():
     for first, second in itertools.combinations(SKILLS, 2):
         if first.split("/")[0] == second.split("/")[0]:
-            both = [{*normal(skill_id, "train"), *normal(skill_id, "test")} for skill_id in (first, second)]
+            both = [{one for split in SPLITS for one in normal(skill_id, split)} for skill_id in (first, second)]
             assert both[0] & both[1] == set()
 
 
 def test_phrases_are_the_same_in_every_call():
-    assert phrases("hopper/hop-forward", "test") == phrases("hopper/hop-forward", "test")
+    assert phrases("hopper/hop-forward", "words") == phrases("hopper/hop-forward", "words")
 
 
 def test_phrases_typed_by_hand_are_there():
@@ -55,11 +68,13 @@ def test_phrases_typed_by_hand_are_there():
         "sprint ahead"
     }
     assert {"back up", "please hop backward"} <= set(phrases("hopper/hop-backward"))
-    assert "keep it from falling" in phrases("inverted-pendulum/balance", "test")
+    assert "keep it from falling" in phrases("inverted-pendulum/balance", "combinations")
+    assert "would the ant turn left" in phrases("ant/turn-left", "phrasings")
+    assert "hurry forward" in phrases("walker2d/run-forward", "words")
 
 
 @pytest.mark.parametrize(
-    ("skill_id", "split", "hint"), [("hopper/hop-forwrd", "train", "hopper/hop-forward"), (SKILLS[0], "tests", "test")]
+    ("skill_id", "split", "hint"), [("hopper/hop-forwrd", "train", "hopper/hop-forward"), (SKILLS[0], "word", "words")]
 )
 def test_unknown_skill_or_split_gets_a_near_match(skill_id, split, hint):
     with pytest.raises(ValueError, match=f'did you mean "{hint}"'):

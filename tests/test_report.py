@@ -30,7 +30,14 @@ def task(prompt: str, mean: float, *, expert: float | None = 1000.0) -> dict[str
 def suite_results() -> dict[str, Any]:
     """As `gato eval --suite demo --ablate` writes them."""
     skills = ["hopper/hop-forward", "hopper/hop-backward"]
-    arm = {"hopper": {"success": 0.5, "obeyed": 0.75, "return": {"mean": 1.0, "ci95": [0.0, 2.0], "episodes": [1.0]}}}
+    arm = {
+        "hopper": {
+            "success": 0.5,
+            "success_ci95": [0.1, 0.9],
+            "obeyed": 0.75,
+            "return": {"mean": 1.0, "ci95": [0.0, 2.0], "episodes": [1.0]},
+        }
+    }
     return {
         "model": "",
         "suite": "demo",

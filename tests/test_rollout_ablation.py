@@ -9,7 +9,7 @@ from making import make_model
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.rollout import switching as switching_module
-from gato.rollout.ablation import ARMS, _arm, _Case, _cases, ablate
+from gato.rollout.ablation import ARMS, PHRASES, _arm, _Case, _cases, ablate
 from gato.rollout.prompted import Conditions, Request, Rollout
 from gato.rollout.switching import Trial, judge, switching
 from gato.skills.bodies import BODIES
@@ -41,8 +41,10 @@ def test_each_arm_says_something_else_about_the_same_starts() -> None:
     assert said["correct"] == ["run forward"] * 3 + ["run backward"] * 3
     assert said["wrong"] == ["run backward"] * 3 + ["run forward"] * 3
     assert said["empty"] == [""] * 6
-    assert set(said["paraphrase"][:3]) <= set(FORWARD.phrases("test"))
-    assert not set(said["paraphrase"]) & set(FORWARD.phrases("train")) and len(set(said["paraphrase"])) == 6
+    for arm, split in PHRASES.items():
+        assert set(said[arm][:3]) <= set(FORWARD.phrases(split)) and set(said[arm][3:]) <= set(BACKWARD.phrases(split))
+        assert len(set(said[arm])) == 6
+    assert said["contradictory"] == ["run forward run backward"] * 3 + ["run backward run forward"] * 3
     assert not {"run forward", "run backward"} & set(said["typo"])
 
 
@@ -50,6 +52,7 @@ def test_a_wrong_prompt_that_is_obeyed_is_no_success() -> None:
     case = _Case(FORWARD, BACKWARD, Request("run backward", FORWARD.id, 0))
     arm = _arm([case, case], [rollout(np.full(5, -3.0)), rollout(np.full(5, 5.0))])
     assert (arm.success, arm.obeyed, arm.return_.mean) == (0.5, 0.5, 5.0)
+    assert arm.success_ci95 == pytest.approx((0.0945, 0.9055), abs=1e-4)
     nothing_said = _arm([_Case(FORWARD, None, case.request)], [rollout(np.full(5, 5.0))])
     assert (nothing_said.success, nothing_said.obeyed) == (1.0, None)
 
@@ -58,7 +61,7 @@ def test_every_arm_has_every_body_with_a_choice(model: Gato) -> None:
     skills = (FORWARD, BACKWARD, get_skill("inverted-pendulum/balance"))
     table = ablate(model, skills, Conditions(1, 0, 3, is_shown=False))
     assert {arm: list(own) for arm, own in table.items()} == {arm: ["half-cheetah"] for arm in ARMS}
-    assert set(table["wrong"]["half-cheetah"].json()) == {"success", "return", "obeyed"}
+    assert set(table["wrong"]["half-cheetah"].json()) == {"success", "success_ci95", "return", "obeyed"}
 
 
 def test_a_switch_counts_from_when_the_moving_average_meets_the_rule() -> None:

@@ -12,6 +12,7 @@ from gato import cli, runs
 from gato.model.config import ModelConfig
 from gato.model.find import find_model
 from gato.rollout import evaluate, switching
+from gato.rollout.ablation import ARMS
 from gato.rollout.evaluate import Wishes
 from gato.skills.bodies import BODIES
 
@@ -63,7 +64,7 @@ def test_ablation_and_switching_are_added_to_the_suite(
     monkeypatch.setattr(switching, "REACTION", 0.1)
     monkeypatch.setattr(evaluate, "ABLATION_EPISODES", 1)
     found = gato_eval(model, capsys, "--ablate", "--body", "half-cheetah")
-    assert list(found["ablation"]) == ["correct", "wrong", "empty", "paraphrase", "typo"]
+    assert list(found["ablation"]) == list(ARMS)
     assert found["switching"]["half-cheetah"]["trials"] == 2
     assert set(found["tasks"]) == {"half-cheetah/run-forward", "half-cheetah/run-backward"}
 

@@ -138,13 +138,13 @@ def ablation(arms: Mapping[str, Mapping[str, Any]]) -> Figure:
     bodies = list(dict.fromkeys(body for figures in arms.values() for body in figures))
     width = 0.8 / max(len(bodies), 1)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.8, 3.2), layout="constrained")
+        figure = Figure(figsize=(2.4 + 0.55 * len(arms), 3.4), layout="constrained")
         axes = figure.subplots()
         for index, body in enumerate(bodies):
             places = [place + (index - (len(bodies) - 1) / 2) * width for place in range(len(arms))]
             heights = [figures[body]["success"] if body in figures else np.nan for figures in arms.values()]
             axes.bar(places, heights, width * 0.9, color=COLOURS[index % len(COLOURS)], label=body)
-        axes.set_xticks(range(len(arms)), list(arms))
+        axes.set_xticks(range(len(arms)), list(arms), rotation=30, ha="right", rotation_mode="anchor")
         axes.tick_params(axis="x", length=0)
         axes.set_ylim(0, 1.02)
         axes.set_ylabel("did what was wanted\n(share of episodes)")

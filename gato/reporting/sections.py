@@ -22,8 +22,12 @@ ARMS = {
     "correct": "the canonical prompt",
     "wrong": "the prompt of another skill of the body",
     "empty": "no words at all",
-    "paraphrase": "phrases that were never trained on",
+    "seen": "any phrase of the grammar that was trained on",
+    "combinations": "known verbs with known ways, in pairs that were never trained on",
+    "phrasings": "known words, put in a way that was never trained on",
+    "words": "verbs that were never trained on",
     "typo": "the canonical prompt with a typing mistake",
+    "contradictory": "the canonical prompt, and another skill's after it",
 }
 """Ways of saying it, in words."""
 
@@ -178,8 +182,8 @@ def ablation(sources: Sources) -> str:
 def _arm(figures: Mapping[str, Any] | None) -> str:
     if figures is None:
         return "–"
-    said = figures.get("obeyed")
-    return f"{figures['success']:.0%}" + ("" if said is None else f" ({said:.0%})")
+    (low, high), said = figures["success_ci95"], figures["obeyed"]
+    return f"{figures['success']:.0%} [{low:.0%}, {high:.0%}]" + ("" if said is None else f" ({said:.0%})")
 
 
 def switching(sources: Sources) -> str:

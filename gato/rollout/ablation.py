@@ -1,4 +1,4 @@
-"""What the words are worth: the same skills asked for correctly, wrongly, not at all, in unused phrases, misspelt.
+"""What words are worth: the same skills asked for correctly, wrongly, not at all, otherwise, misspelt, at odds.
 
 In: a model and the skills of its bodies. Out: an `Arm` for each arm and body. All arms of a body run together.
 """
@@ -15,11 +15,13 @@ from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
 from gato.rollout.suite import skills_by_body
 from gato.skills.evaluate import evaluation_seeds
-from gato.skills.prompts import typo
+from gato.skills.prompts import HELD_OUT, typo
 from gato.skills.table import Skill
-from gato.specs import Score
+from gato.specs import Score, share_interval
 
-ARMS = ("correct", "wrong", "empty", "paraphrase", "typo")
+PHRASES = {"seen": "train"} | {split: split for split in HELD_OUT}
+"""Arm -> split of the grammar that its phrases are of."""
+ARMS = ("correct", "wrong", "empty", *PHRASES, "typo", "contradictory")
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,21 @@ class Arm:
 
     success: float
     """Share of episodes that met the rule of the skill that was wanted (for `wrong`: not the one that was said)."""
+    success_ci95: tuple[float, float]
+    """Wilson's interval of it."""
     obeyed: float | None
-    """Share of episodes that met the rule of the skill that was said; None where nothing was."""
+    """Share of episodes that met the rule of the skill that was said, last where two were; None where nothing was."""
     return_: Score
     """By the reward of the skill that was wanted."""
 
     def json(self) -> dict[str, Any]:
-        """{"success", "return", "obeyed"}."""
-        return {"success": self.success, "return": self.return_.json(), "obeyed": self.obeyed}
+        """{"success", "success_ci95", "return", "obeyed"}."""
+        return {
+            "success": self.success,
+            "success_ci95": list(self.success_ci95),
+            "return": self.return_.json(),
+            "obeyed": self.obeyed,
+        }
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ class _Case:
 
 
 def ablate(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> dict[str, dict[str, Arm]]:
-    """Arm -> body -> figures. Bodies with one skill are left out: no words can choose anything there."""
+    """Arm -> body -> figures. Bodies with one skill are left out: no words can choose anything there; of an arm, so are
+    skills of which its split has no phrase."""
     table: dict[str, dict[str, Arm]] = {arm: {} for arm in ARMS}
     for body, own in skills_by_body(skills).items():
         if len(own) < 2:
@@ -54,7 +64,7 @@ def ablate(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> dict
         cases = {arm: _cases(arm, own, conditions) for arm in ARMS}
         flat = [case for arm in ARMS for case in cases[arm]]
         rollouts = iter(roll_out(model, body, [case.request for case in flat], conditions).rollouts)
-        for arm in ARMS:
+        for arm in (one for one in ARMS if cases[one]):
             table[arm][body] = _arm(cases[arm], [next(rollouts) for _ in cases[arm]])
     return table
 
@@ -62,21 +72,24 @@ def ablate(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> dict
 def _cases(arm: str, skills: Sequence[Skill], conditions: Conditions) -> list[_Case]:
     """The episodes of one arm: every skill on the same starts."""
     rng = np.random.default_rng([conditions.seed, ARMS.index(arm)])
+    seeds = evaluation_seeds(conditions.seed, conditions.episodes)
     cases = []
     for skill in skills:
         others = [other for other in skills if other is not skill]
-        phrases = skill.phrases("test")
-        for index, seed in enumerate(evaluation_seeds(conditions.seed, conditions.episodes)):
+        phrases = rng.permutation(skill.phrases(PHRASES[arm])).tolist() if arm in PHRASES else [skill.prompt]
+        for index, seed in enumerate(seeds if phrases else ()):
             said: Skill | None = skill
-            if arm == "wrong":
+            prompt = phrases[index % len(phrases)]
+            if arm == "empty":
+                said, prompt = None, ""
+            elif arm == "wrong":
                 said = others[index % len(others)]
                 prompt = said.prompt
-            elif arm == "empty":
-                said, prompt = None, ""
-            elif arm == "paraphrase":
-                prompt = phrases[index % len(phrases)]
-            else:
-                prompt = typo(skill.prompt, rng) if arm == "typo" else skill.prompt
+            elif arm == "contradictory":
+                said = others[index % len(others)]
+                prompt = f"{skill.prompt} {said.prompt}"
+            elif arm == "typo":
+                prompt = typo(prompt, rng)
             cases.append(_Case(skill, said, Request(prompt, skill.id, seed)))
     return cases
 
@@ -87,8 +100,10 @@ def _arm(cases: Sequence[_Case], rollouts: Sequence[Rollout]) -> Arm:
 
     pairs = list(zip(cases, rollouts, strict=True))
     obeyed = [met(case.said, rollout) for case, rollout in pairs if case.said is not None]
+    done = [met(case.wanted, rollout) for case, rollout in pairs]
     return Arm(
-        float(np.mean([met(case.wanted, rollout) for case, rollout in pairs])),
+        float(np.mean(done)),
+        share_interval(sum(done), len(done)),
         float(np.mean(obeyed)) if obeyed else None,
         Score.of(rollout.outcome.return_ for rollout in rollouts),
     )

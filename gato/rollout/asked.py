@@ -16,6 +16,7 @@ from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
 from gato.rollout.suite import check_body, group, success_rate
 from gato.skills.evaluate import evaluation_seeds
+from gato.skills.prompts import SPLITS
 from gato.skills.table import SKILLS, get_skill, skills_of
 from gato.specs import Score
 
@@ -102,7 +103,7 @@ def question_of(model: Gato, body: str, prompt: str) -> Question:
     check_body(model, body)
     ids = model.codec.encode_text(prompt)
     for skill in (one for one in skills_of(body) if not one.is_commanded):
-        said = (*skill.phrases("train"), *skill.phrases("test"))
+        said = (phrase for split in SPLITS for phrase in skill.phrases(split))
         if any(model.codec.encode_text(phrase) == ids for phrase in said):
             return Question(body, prompt, skill.id)
     return Question(body, prompt, None)

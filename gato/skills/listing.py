@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gato.skills.bodies import BODIES
+from gato.skills.prompts import HELD_OUT
 from gato.skills.rewards import flat
 from gato.skills.robots.known import add_installed, is_robot, named_body, named_skill
 from gato.skills.table import SKILLS
@@ -34,7 +35,7 @@ def list_skills(name: str = "") -> dict[str, Any] | list[dict[str, Any]]:
         "standard": one.is_standard,
         "prompt": one.prompt,
         "phrases": list(one.phrases("train")),
-        "test_phrases": list(one.phrases("test")),
+        "held_out_phrases": {split: list(one.phrases(split)) for split in HELD_OUT},
         "reading": one.reading,
         "rule": [str(condition) for condition in one.rule],
         "reward": [str(term) for term in flat(one.reward)],

@@ -1,7 +1,9 @@
-"""The phrases of every skill: to train with, kept back for the test, and typing mistakes.
+"""The grammar of instructions: every skill's phrases, to train with and kept back for the test, and typing mistakes.
 
-A phrase is an action with a way (`gato.skills.wordings`), bare or decorated with a manner or a politeness. The test
-split holds combinations that training never sees, of words that it does see.
+A request is an action with a way ("run" with "forward", `gato.skills.wordings`); a phrase is a request alone, with a
+manner after or before it, put politely, or addressed to the body by name. Kept back by construction: some pairs of
+action and way (`combinations`), whole ways of putting it that are made of words training knows (`phrasings`), and
+verbs that training never sees (`words`).
 """
 
 from __future__ import annotations
@@ -13,7 +15,11 @@ import numpy as np
 from gato.skills.wordings import WORDINGS, Wording
 from gato.specs import near_match
 
-POLITENESS = (
+HELD_OUT = ("combinations", "phrasings", "words")
+SPLITS = ("train", *HELD_OUT)
+LONGEST = 10
+"""Words of a phrase at most: as many as a prompt has positions, each word of training being one token."""
+POLITE = (
     "please {}",
     "{} please",
     "can you {}",
@@ -28,23 +34,78 @@ POLITENESS = (
     "just {}",
     "you should {}",
     "ok {}",
+    "go ahead and {}",
+    "would you {}",
+    "it is time to {}",
+    "you need to {}",
+    "show me how you {}",
+    "begin to {}",
 )
+ADDRESSED = (
+    "{body} {}",
+    "{} {body}",
+    "make the {body} {}",
+    "let the {body} {}",
+    "the {body} should {}",
+    "have the {body} {}",
+    "i want the {body} to {}",
+    "the {body} must {}",
+    "get the {body} to {}",
+    "ok {body} {}",
+)
+"""`body` is a name of the body, or `robot`."""
+KEPT_BACK = (
+    "now please {}",
+    "you must {}",
+    "could you just {}",
+    "ok robot {}",
+    "please start to {}",
+    "would the {body} {}",
+    "it is time to have the {body} {}",
+    "you need to try to {}",
+    "let the {body} now {}",
+    "please have the {body} {}",
+    "{body} you should {}",
+    "i need you to {}",
+)
+"""Ways of putting it for the test alone, of words that other ways train."""
+NAMES = {
+    "half-cheetah": ("cheetah", "half cheetah"),
+    "walker2d": ("walker",),
+    "humanoid-standup": ("humanoid",),
+    "inverted-pendulum": ("pendulum",),
+    "inverted-double-pendulum": ("pendulum",),
+    "reacher": ("arm", "reacher"),
+    "pusher": ("arm", "pusher"),
+}
+"""What a body is called where its id is not the word for it."""
 
 
 def phrases(skill_id: str, split: str = "train") -> tuple[str, ...]:
     """The phrases of one skill, distinct; the first training phrase is the canonical prompt.
 
-    `split` "train" or "test". ValueError for an unknown skill or split.
+    `split` is one of SPLITS. ValueError for an unknown skill or split.
     """
     if skill_id not in WORDINGS:
         raise ValueError(f"no phrases for skill {skill_id!r}; {near_match(skill_id, WORDINGS)}")
-    if split not in ("train", "test"):
-        raise ValueError(f"unknown split {split!r}; {near_match(split, ('train', 'test'))}")
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; {near_match(split, SPLITS)}")
     wording = WORDINGS[skill_id]
-    is_test = split == "test"
-    cores = [wording.core(action, way) for action, way in _pairs(wording) if _is_kept_back(action, way) == is_test]
-    alone = [] if is_test else list(wording.alone)
-    return tuple(dict.fromkeys([*cores, *alone, *_decorated([*cores, *alone], wording.manners)]))
+    frames = _Frames(skill_id.split("/")[0])
+    kept = [wording.core(*pair) for pair in _pairs(wording) if _is_kept_back(*pair)]
+    known = [wording.core(*pair) for pair in _pairs(wording) if not _is_kept_back(*pair)]
+    if split == "words":
+        unknown = [action.format(way) for way in wording.ways[:4] for action in wording.rare]
+        made = [*unknown, *frames.decorated(unknown, wording.manners)]
+    elif split == "combinations":
+        made = [*kept, *frames.decorated(kept, wording.manners)]
+    elif split == "phrasings":
+        made = [*frames.put(known)]
+    else:
+        plain = [*known, *wording.alone]
+        canonical = [frame.format(plain[0]) for frame in POLITE]
+        made = [*plain, *canonical, *frames.decorated(known, wording.manners), *frames.addressed(list(wording.alone))]
+    return tuple(dict.fromkeys(phrase for phrase in made if len(phrase.split()) <= LONGEST))
 
 
 def typo(text: str, rng: np.random.Generator) -> str:
@@ -74,15 +135,37 @@ def _is_kept_back(action: int, way: int) -> bool:
     return (action + 3 * way) % 8 == 5
 
 
-def _decorated(cores: list[str], manners: tuple[str, ...]) -> Iterator[str]:
-    """Each manner and each politeness on two cores, spread over the table, and a few with both."""
-    for turn in range(2):
-        for index, manner in enumerate(manners):
-            yield f"{cores[(5 * index + 7 * turn) % len(cores)]} {manner}"
-        for index, polite in enumerate(POLITENESS):
-            yield polite.format(cores[(3 * index + 11 * turn) % len(cores)])
-    for index, polite in enumerate(POLITENESS[::2]):
-        yield f"{polite.format(cores[(2 * index + 5) % len(cores)])} {manners[index % len(manners)]}"
+class _Frames:
+    """What is put around the requests to one body. Tables are gone through by strides, so that all of each is used."""
+
+    def __init__(self, body: str) -> None:
+        self.names = (*NAMES.get(body, (body,)), "robot")
+
+    def decorated(self, requests: list[str], manners: tuple[str, ...]) -> Iterator[str]:
+        """Each request with a manner, politely, by name, and with a manner and politely."""
+        before = [manner for manner in manners if manner.endswith("ly")]
+        for index, request in enumerate(requests):
+            late, early = manners[index % len(manners)], before[index % len(before)]
+            yield f"{request} {late}"
+            yield f"{early} {request}"
+            yield POLITE[index % len(POLITE)].format(f"{request} {manners[(index + 3) % len(manners)]}")
+        yield from self.addressed(requests)
+
+    def addressed(self, requests: list[str]) -> Iterator[str]:
+        """Each request politely and by name."""
+        for index, request in enumerate(requests):
+            yield POLITE[(7 * index + 3) % len(POLITE)].format(request)
+            yield self._named(ADDRESSED[index % len(ADDRESSED)], request, index // len(ADDRESSED))
+
+    def put(self, requests: list[str]) -> Iterator[str]:
+        """Each request in two ways that training does not know."""
+        for index, request in enumerate(requests):
+            for stride in (1, 5):
+                frame = KEPT_BACK[(stride * index + stride) % len(KEPT_BACK)]
+                yield self._named(frame, request, index // len(KEPT_BACK))
+
+    def _named(self, frame: str, request: str, turn: int) -> str:
+        return frame.format(request, body=self.names[turn % len(self.names)])
 
 
 def _misspelt(word: str, kind: str, rng: np.random.Generator) -> str:

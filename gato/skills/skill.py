@@ -90,8 +90,8 @@ class Skill:
         words = self.id.replace("/", "-").split("-")
         return f"gato/{''.join(word[0].upper() + word[1:] for word in words)}-v0"
 
-    def phrases(self, split: Literal["train", "test"] = "train") -> tuple[str, ...]:
-        """Ways of saying it, the canonical prompt first; the test phrases are never trained on.
+    def phrases(self, split: str = "train") -> tuple[str, ...]:
+        """Ways of saying it, the canonical prompt first; the other splits of `prompts.SPLITS` are never trained on.
 
         Of a goal-conditioned skill, one phrase for each thing that can be asked for, by `command_words`.
         """

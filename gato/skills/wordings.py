@@ -1,4 +1,4 @@
-"""The words of every skill, as tables: an action ("run {}") with a way ("forward").
+"""The words of every skill, as tables: an action ("run {}") with a way ("forward"), and actions kept for the test.
 
 Every action of a body's skills goes with either direction wherever that is a sensible request, so that the direction
 decides.
@@ -96,6 +96,8 @@ class Wording:
     ways: tuple[str, ...]
     alone: tuple[str, ...] = ()
     manners: tuple[str, ...] = MANNERS
+    rare: tuple[str, ...] = ()
+    """Actions for the test alone, whose verbs no phrase of the skill has."""
 
     def core(self, action: int, way: int) -> str:
         """One action with one way."""
@@ -128,7 +130,7 @@ STILL = (
 _WALK = ("walk {}", "step {}", "stroll {}", "march {}", "pace {}", "wander {}", "amble {}", "trudge {}")
 _TURN = ("turn {}", "rotate {}", "spin {}", "swivel {}", "twist {}", "pivot {}", "wheel {}", "veer {}")
 _STAND = ("stand {}", "stay {}", "wait {}", "remain {}", "rest {}", "hold {}", "pause {}", "stop {}", "freeze {}")
-_HALT = ("stop", "halt", "stand", "hold still please", "do not move", "do not go anywhere", "rest", "stop moving")
+_HALT = ("stop", "halt", "stand", "keep still please", "do not move", "do not go anywhere", "rest", "stop moving")
 _SWIM = ("swim {}", "crawl {}", "kick {}", "float {}", "race {}", *NEUTRAL)
 _HOP = ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", "keep hopping {}", "keep jumping {}", "spring {}")
 _BOUNCE = ("hop", "bounce", "jump", "keep hopping", "keep bouncing")
@@ -167,73 +169,122 @@ LEFT_CIRCLES = (
     "left around a circle",
 )
 RIGHT_CIRCLES = tuple(way.replace("left", "right") for way in LEFT_CIRCLES)
+_RUSH = ("scamper {}", "hurry {}", "rush {}", "bolt {}", "charge {}")
+_TREAD = ("tread {}", "saunter {}", "plod {}", "tramp {}", "ramble {}")
+_REVOLVE = ("revolve {}", "whirl {}", "swing {}", "gyrate {}", "yaw {}")
+_LINGER = ("linger {}", "idle {}", "settle {}", "park {}", "be {}")
+_BOUND = ("bound {}", "vault {}", "hurdle {}", "pop {}", "lope {}")
+_PADDLE = ("paddle {}", "glide {}", "slither {}", "wriggle {}", "stroke {}")
+_EXECUTE = ("execute {}", "land {}", "attempt {}", "complete {}", "pull off {}")
+_RISE = ("rise {}", "arise {}", "climb {}", "pick yourself {}", "raise yourself {}")
+_PROP = ("prop {} up", "support {}", "level {}", "secure {}", "maintain {}")
+_TOUCH = ("touch {}", "grab at {}", "contact {}", "approach {}", "tap {}")
+_SHOVE = ("shove {}", "slide {}", "nudge {}", "drive {}", "carry {}")
+_COWER = ("cower {}", "fold {}", "dip {}", "slump {}", "scrunch {}")
+"""Verbs kept for the test: training never sees them."""
 _SIDESTEP = (*_WALK, "sidestep {}", "go sideways {}", "move sideways {}")
 COMMANDED = {
-    "half-cheetah/walk-forward": (_WALK, FORWARD, ("forward walk", "go for a walk", "walk")),
-    "half-cheetah/stand": (_STAND, STILL, _HALT),
-    "hopper/stand": (_STAND, STILL, _HALT),
-    "walker2d/walk-forward": (_WALK, FORWARD, ("forward walk", "go for a walk", "walk")),
-    "walker2d/stand": (_STAND, STILL, _HALT),
-    "ant/walk-forward": ((*_WALK, *NEUTRAL), FORWARD, (*ADVANCE, "forward walk", "walk")),
-    "ant/walk-backward": ((*_WALK, *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")),
-    "ant/walk-left": (_SIDESTEP, LEFTWARD, ("left walk", "sidestep left please")),
-    "ant/walk-right": (_SIDESTEP, RIGHTWARD, ("right walk", "sidestep right please")),
-    "ant/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn")),
-    "ant/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn")),
-    "ant/circle-left": ((*_WALK, *NEUTRAL), LEFT_CIRCLES, ("circle left", "circle to the left", "make a left circle")),
+    "half-cheetah/walk-forward": (_WALK, FORWARD, ("forward walk", "go for a walk", "walk"), _TREAD),
+    "half-cheetah/stand": (_STAND, STILL, _HALT, _LINGER),
+    "hopper/stand": (_STAND, STILL, _HALT, _LINGER),
+    "walker2d/walk-forward": (_WALK, FORWARD, ("forward walk", "go for a walk", "walk"), _TREAD),
+    "walker2d/stand": (_STAND, STILL, _HALT, _LINGER),
+    "ant/walk-forward": ((*_WALK, *NEUTRAL), FORWARD, (*ADVANCE, "forward walk", "walk"), _TREAD),
+    "ant/walk-backward": ((*_WALK, *NEUTRAL), BACKWARD, (*RETREAT, "backward walk"), _TREAD),
+    "ant/walk-left": (_SIDESTEP, LEFTWARD, ("left walk", "sidestep left please"), _TREAD),
+    "ant/walk-right": (_SIDESTEP, RIGHTWARD, ("right walk", "sidestep right please"), _TREAD),
+    "ant/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn"), _REVOLVE),
+    "ant/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn"), _REVOLVE),
+    "ant/circle-left": (
+        (*_WALK, *NEUTRAL),
+        LEFT_CIRCLES,
+        ("circle left", "circle to the left", "make a left circle"),
+        _TREAD,
+    ),
     "ant/circle-right": (
         (*_WALK, *NEUTRAL),
         RIGHT_CIRCLES,
         ("circle right", "circle to the right", "make a right circle"),
+        _TREAD,
     ),
-    "ant/stand": (_STAND, STILL, _HALT),
-    "humanoid/walk-forward": ((*_WALK, *NEUTRAL), FORWARD, (*ADVANCE, "forward walk", "walk")),
-    "humanoid/walk-backward": ((*_WALK, *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")),
-    "humanoid/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn")),
-    "humanoid/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn")),
-    "humanoid/stand": (_STAND, STILL, _HALT),
-    "swimmer/swim-backward": (_SWIM, BACKWARD, (*RETREAT, "backward swim")),
-    "swimmer/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn")),
-    "swimmer/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn")),
-    "half-cheetah/front-flip": (_FLIP, FRONT_FLIPS, ("somersault", "front flip", "flip forward please")),
-    "half-cheetah/back-flip": (_FLIP, BACK_FLIPS, ("back flip", "flip back", "flip backward please")),
-    "hopper/hop-in-place": (_HOP, UP_AND_DOWN, _BOUNCE),
-    "walker2d/hop": (_HOP, UP_AND_DOWN, _BOUNCE),
-    "humanoid/crouch": (_CROUCH, LOW, ("crouch", "squat", "duck", "bend your knees", "get low please")),
+    "ant/stand": (_STAND, STILL, _HALT, _LINGER),
+    "humanoid/walk-forward": ((*_WALK, *NEUTRAL), FORWARD, (*ADVANCE, "forward walk", "walk"), _TREAD),
+    "humanoid/walk-backward": ((*_WALK, *NEUTRAL), BACKWARD, (*RETREAT, "backward walk"), _TREAD),
+    "humanoid/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn"), _REVOLVE),
+    "humanoid/turn-right": (
+        _TURN,
+        RIGHTWARD,
+        ("right turn", "turn around to the right", "make a right turn"),
+        _REVOLVE,
+    ),
+    "humanoid/stand": (_STAND, STILL, _HALT, _LINGER),
+    "swimmer/swim-backward": (_SWIM, BACKWARD, (*RETREAT, "backward swim"), _PADDLE),
+    "swimmer/turn-left": (_TURN, LEFTWARD, ("left turn", "turn around to the left", "make a left turn"), _REVOLVE),
+    "swimmer/turn-right": (_TURN, RIGHTWARD, ("right turn", "turn around to the right", "make a right turn"), _REVOLVE),
+    "half-cheetah/front-flip": (_FLIP, FRONT_FLIPS, ("somersault", "front flip", "flip forward please"), _EXECUTE),
+    "half-cheetah/back-flip": (_FLIP, BACK_FLIPS, ("back flip", "flip back", "flip backward please"), _EXECUTE),
+    "hopper/hop-in-place": (_HOP, UP_AND_DOWN, _BOUNCE, _BOUND),
+    "walker2d/hop": (_HOP, UP_AND_DOWN, _BOUNCE, _BOUND),
+    "humanoid/crouch": (_CROUCH, LOW, ("crouch", "squat", "duck", "bend your knees", "get low please"), _COWER),
 }
-"""Skills that are a command with a name: actions, ways, whole phrases."""
+"""Skills that are a command with a name: actions, ways, whole phrases, actions for the test."""
 
 
 WORDINGS: dict[str, Wording] = {
     "half-cheetah/run-forward": Wording(
-        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward run")
+        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL),
+        FORWARD,
+        (*ADVANCE, "forward run"),
+        rare=_RUSH,
     ),
     "half-cheetah/run-backward": Wording(
-        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward run")
+        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL),
+        BACKWARD,
+        (*RETREAT, "backward run"),
+        rare=_RUSH,
     ),
     "hopper/hop-forward": Wording(
-        ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward hop")
+        ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", *NEUTRAL),
+        FORWARD,
+        (*ADVANCE, "forward hop"),
+        rare=_BOUND,
     ),
     "hopper/hop-backward": Wording(
-        ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward hop")
+        ("hop {}", "jump {}", "bounce {}", "leap {}", "skip {}", *NEUTRAL),
+        BACKWARD,
+        (*RETREAT, "backward hop"),
+        rare=_BOUND,
     ),
     "walker2d/run-forward": Wording(
-        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL), FORWARD, (*ADVANCE, "forward run")
+        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL),
+        FORWARD,
+        (*ADVANCE, "forward run"),
+        rare=_RUSH,
     ),
     "walker2d/walk-backward": Wording(
-        ("walk {}", "step {}", "stroll {}", "march {}", "stride {}", *NEUTRAL), BACKWARD, (*RETREAT, "backward walk")
+        ("walk {}", "step {}", "stroll {}", "march {}", "stride {}", *NEUTRAL),
+        BACKWARD,
+        (*RETREAT, "backward walk"),
+        rare=_TREAD,
     ),
     "inverted-pendulum/balance": Wording(
         BALANCE,
         ("the pole", "the pendulum", "the rod", "it", "the stick", "the inverted pendulum", "that pole", "your pole"),
         STAY_BALANCED,
         CALM_MANNERS,
+        rare=_PROP,
     ),
     "ant/run-forward": Wording(
-        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL), ALONG_THE_TRACK, KEEP_TO_THE_TRACK
+        ("run {}", "sprint {}", "race {}", "gallop {}", "dash {}", *NEUTRAL),
+        ALONG_THE_TRACK,
+        KEEP_TO_THE_TRACK,
+        rare=_RUSH,
     ),
     "humanoid/run-forward": Wording(
-        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL), ALONG_THE_TRACK, KEEP_TO_THE_TRACK
+        ("run {}", "sprint {}", "race {}", "jog {}", "stride {}", *NEUTRAL),
+        ALONG_THE_TRACK,
+        KEEP_TO_THE_TRACK,
+        rare=_RUSH,
     ),
     "humanoid-standup/stand-up": Wording(
         (
@@ -261,12 +312,14 @@ WORDINGS: dict[str, Wording] = {
         ),
         ("get to your feet", "on your feet", "stand", "stand straight", "do not lie there", "do not lie down"),
         CALM_MANNERS,
+        rare=_RISE,
     ),
     "swimmer/swim-forward": Wording(
         ("swim {}", "crawl {}", "kick {}", "float {}", "race {}", *NEUTRAL),
         FORWARD,
         (*ADVANCE, "forward swim"),
         SWIMMING_MANNERS,
+        rare=_PADDLE,
     ),
     "reacher/reach": Wording(
         (
@@ -281,8 +334,9 @@ WORDINGS: dict[str, Wording] = {
             "put your hand on {}",
         ),
         ("the target", "the goal", "the point", "the ball", "the red ball", "the mark", "the dot", "it"),
-        ("reach", "reach out", "get there", "go there", "reach it now please", "hand to the target"),
+        ("reach", "reach out", "get there", "go there", "reach out now please", "hand to the target"),
         CALM_MANNERS,
+        rare=_TOUCH,
     ),
     "pusher/push": Wording(
         (
@@ -308,6 +362,7 @@ WORDINGS: dict[str, Wording] = {
         ),
         ("push", "push it", "push the object", "push the block", "object to the goal"),
         CALM_MANNERS,
+        rare=_SHOVE,
     ),
     "inverted-double-pendulum/balance": Wording(
         BALANCE,
@@ -323,6 +378,7 @@ WORDINGS: dict[str, Wording] = {
         ),
         STAY_BALANCED,
         CALM_MANNERS,
+        rare=_PROP,
     ),
-    **{skill: Wording(actions, ways, alone, CALM_MANNERS) for skill, (actions, ways, alone) in COMMANDED.items()},
+    **{skill: Wording(*row[:3], CALM_MANNERS, row[3]) for skill, row in COMMANDED.items()},
 }
