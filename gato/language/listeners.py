@@ -1,0 +1,20 @@
+"""A listener by the names of its models, as the commands make one.
+
+In: a folder or a Hub id. Out: a `Listener`.
+"""
+
+from __future__ import annotations
+
+from gato.language.classifier import SentenceClassifier
+from gato.language.encoder import SentenceEncoder, language_folder
+from gato.language.likelihood import LikelihoodJudge
+from gato.language.speech import Listener
+
+
+def make_listener(*, encoder: str = "", judge: str = "") -> Listener:
+    """With a sentence encoder, the bundled one by default, or a causal language model; ValueError for both."""
+    if encoder and judge:
+        raise ValueError(f"got --encoder {encoder} and --judge {judge}; one of them hears")
+    if judge:
+        return Listener(LikelihoodJudge(language_folder(judge)))
+    return Listener(SentenceClassifier(SentenceEncoder.load(encoder)))

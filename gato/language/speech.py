@@ -1,0 +1,93 @@
+"""Which skill a sentence means, in words that nobody foresaw; or that it means none.
+
+In: a body, a sentence. Out: `Heard`, the body's skills by probability, and the one that is meant if any is. Who knows
+the probabilities is a sentence encoder (`classifier`) or a causal language model (`likelihood`). The generalist stays
+as it is: it is told the skill's canonical prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gato.experts.shipped import has_shipped_expert
+from gato.skills.bodies import get_body
+from gato.skills.table import Skill, get_skill, skills_of
+
+THRESHOLD = 0.5
+"""Probability that any skill is meant, below which a body declines; set on benchmarks/sentences/calibration.tsv."""
+MOST_CHARACTERS = 500
+"""What is longer is declined."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a body made of a sentence."""
+
+    body: str
+    sentence: str
+    ranked: tuple[tuple[str, float], ...]
+    """Skill id and probability, the likeliest first; what is left of 1 is that none is meant."""
+    skill: str | None
+    """The skill that is meant; None where the sentence is declined."""
+    reason: str
+    """Why it is declined; "" where it is not."""
+
+    @property
+    def prompt(self) -> str | None:
+        """What to tell the body; None where the sentence is declined."""
+        return None if self.skill is None else get_skill(self.skill).prompt
+
+    def json(self) -> dict[str, Any]:
+        """As `gato say --json` prints it."""
+        return {
+            "body": self.body,
+            "sentence": self.sentence,
+            "skill": self.skill,
+            "prompt": self.prompt,
+            "declined": self.reason,
+            "skills": [
+                {"skill": skill, "prompt": get_skill(skill).prompt, "probability": p} for skill, p in self.ranked
+            ],
+        }
+
+
+class Judge(Protocol):
+    """Who knows how probable a skill is."""
+
+    def chances(self, skills: Sequence[Skill], text: str) -> np.ndarray:
+        """(C + 1,) of each skill, and of none; their sum is 1."""
+
+
+class Listener:
+    """Hears sentences for any body."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+
+    def hear(self, body: str, sentence: str) -> Heard:
+        """What is meant. Declines what is empty or endless; ValueError for an unknown body."""
+        skills = offered(body)
+        text = " ".join("".join(letter if letter.isprintable() else " " for letter in sentence).split())
+        if not any(map(str.isalnum, text)):
+            return Heard(body, sentence, (), None, "nothing was said")
+        if len(text) > MOST_CHARACTERS:
+            return Heard(body, sentence, (), None, f"longer than {MOST_CHARACTERS} characters")
+        chance_C = self.judge.chances(skills, text)
+        order = np.argsort(-chance_C[:-1], kind="stable")
+        ranked = tuple((skills[place].id, float(chance_C[place])) for place in order)
+        meant = float(1 - chance_C[-1])
+        if meant < THRESHOLD:
+            known = ", ".join(f'"{skill.prompt}"' for skill in skills)
+            return Heard(body, sentence, ranked, None, f"none of {body}'s skills ({meant:.2f} < {THRESHOLD}): {known}")
+        return Heard(body, sentence, ranked, ranked[0][0], "")
+
+
+def offered(body: str) -> tuple[Skill, ...]:
+    """What a body can be told in words: its skills with an expert, all where none has one (a robot of your own)."""
+    get_body(body)
+    own = tuple(skill for skill in skills_of(body) if not skill.is_commanded)
+    return tuple(skill for skill in own if has_shipped_expert(skill.id)) or own
