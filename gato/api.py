@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gato.api_language import plan as plan
 from gato.api_sharing import export as export
 from gato.api_sharing import push as push
 from gato.runs import Artifact, find_artifact, lineage, minari_root, package_versions
@@ -302,6 +303,7 @@ def evaluate(
     body: str = "",
     prompt: str | None = None,
     prompts: str = "",
+    plan: str | None = None,
     dataset: str = "",
     episodes: int = 50,
     seed: int = 0,
@@ -325,10 +327,11 @@ def evaluate(
         body: The body told with --prompt, or the only one of the suite; of a robot of your own, its FILE.yaml.
         prompt: One prompt, to --body.
         prompts: File of lines body<TAB>prompt<TAB>skill.
+        plan: A sentence of several parts, to --body, or what gato plan --json printed, as FILE.json.
         dataset: Minari id, whose environment and reference scores are used.
         episodes: Episodes a prompt.
         seed: Episode i starts from seed * 100003 + i.
-        steps: Control steps after which an episode ends.
+        steps: Control steps after which an episode ends; that of a plan ends with it.
         sample: Draw actions from the model's distribution instead of taking the most likely ones.
         return_to_go: Return to ask for, as a share of the best in training; for models that were told returns.
         ablate: Also wrong, empty, unused and misspelt words, and prompts changed while the body moves.
@@ -337,11 +340,14 @@ def evaluate(
         out: Folder for results.json and videos.
         overwrite: Replace what --out holds.
     """
+    from gato.language.plans import read_plan
     from gato.rollout.evaluate import Wishes, evaluate_model
     from gato.rollout.prompted import Conditions
     from gato.skills.robots.known import named_body
 
-    wishes = Wishes(suite, prompt, named_body(body), prompts, dataset, ablate, video, experts)
+    body = named_body(body)
+    parts = None if plan is None else read_plan(plan, body)
+    wishes = Wishes(suite, prompt, body, prompts, dataset, ablate, video, experts, parts)
     conditions = Conditions(episodes, seed, steps, sample, return_to_go=return_to_go)
     return evaluate_model(model, wishes, conditions, out=out, overwrite=overwrite).json()
 

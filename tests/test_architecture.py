@@ -53,7 +53,7 @@ ROOMS = {
     "__main__": room(9),
 }
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
-SAME_ROOM = {"record": "recording", "report": "reporting", "api": "cli", "api_sharing": "cli"}
+SAME_ROOM = {"record": "recording", "report": "reporting", "api": "cli", "api_sharing": "cli", "api_language": "cli"}
 EVERYWHERE = {"numpy", "einops"}
 EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard", "gymnasium.envs.mujoco.mujoco_rendering"}
 """Imported where they are asked for: optional packages, since they may be absent, and one that starts a process of its

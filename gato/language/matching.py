@@ -1,0 +1,74 @@
+"""Which skill of a body a phrase asks for, by the phrases that the skills are declared with.
+
+In: a phrase, a body. Out: a `Skill`. The grammar of plans knows no more of skills than these functions: whatever else
+may tell what a phrase means takes the place of `match`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gato.language.text import normalise
+from gato.skills.bodies import BODIES
+from gato.skills.plan import plan_skills
+from gato.skills.prompts import POLITENESS
+from gato.skills.skill import Skill
+from gato.skills.table import get_skill
+from gato.specs import near_match
+
+CONNECTIVES = ("and", "then", "after", "before", "while", "until", ",")
+"""Words between the parts of a plan."""
+MOST_SHOWN = 60
+"""Characters of a phrase in an error."""
+
+
+def match(phrase: str, body: str) -> Skill | None:
+    """The skill that one of the body's own phrases means, politeness left out; None where there is none.
+
+    `phrase` is as `normalise` gives it; the phrases of both splits count.
+    """
+    known = _phrases(body)
+    return next((known[bare] for bare in _bare(phrase) if bare in known), None)
+
+
+def find_skill(phrase: str, body: str) -> Skill:
+    """`match`, or a ValueError that says what the body can do, and who else can do that."""
+    skill = match(phrase, body)
+    if skill is None:
+        others = [name for name in BODIES if name != body and match(phrase, name)]
+        whose = f", but {' and '.join(others)} can" if others else ""
+        prompts = [get_skill(skill_id).prompt for skill_id in plan_skills(body)]
+        shown = phrase if len(phrase) <= MOST_SHOWN else f"{phrase[:MOST_SHOWN]}..."
+        raise ValueError(f'"{shown}" is nothing that {body} can do{whose}; {near_match(phrase[:MOST_SHOWN], prompts)}')
+    return skill
+
+
+def idioms(body: str) -> tuple[str, ...]:
+    """The body's phrases that hold a connective ("hop up and down"), the longest first."""
+    found = [phrase for phrase in _phrases(body) if set(CONNECTIVES) & set(phrase.split())]
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _phrases(body: str) -> dict[str, Skill]:
+    skills = [get_skill(skill_id) for skill_id in plan_skills(body)]
+    return {
+        normalise(phrase): skill for skill in skills for split in ("test", "train") for phrase in skill.phrases(split)
+    }
+
+
+def _bare(phrase: str) -> Iterator[str]:
+    """The phrase, and what is left of it without politeness, "turning" being "turn"."""
+    waiting, seen = [phrase], {phrase}
+    while waiting:
+        polite_one = waiting.pop(0)
+        yield polite_one
+        verb, *rest = polite_one.split(" ")
+        if verb.endswith("ing"):
+            stem = verb.removesuffix("ing")
+            yield from (" ".join([one, *rest]) for one in (stem, stem + "e", re.sub(r"(.)\1$", r"\1", stem)))
+        for before, after in (polite.split("{}") for polite in POLITENESS):
+            inner = polite_one.removeprefix(before).removesuffix(after)
+            if inner not in seen and len(inner) == len(polite_one) - len(before) - len(after) and inner:
+                seen.add(inner)
+                waiting.append(inner)
