@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from gato.language.text import NUMBER
+from gato.language.text import NUMBER, normalise
 from gato.skills.bodies import get_body
 from gato.skills.plan import MOST_REPEATS, REACTION, Until
 from gato.skills.skill import Condition, Skill
@@ -44,25 +44,22 @@ _UNITS: dict[str, tuple[str, float]] = {
 """Word -> unit, and how much of it."""
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _LIMITS = ("for at most", "for no more than", "for up to", "at most", "no more than", "up to", "within", "in")
-QUANTITY = (
-    rf"(?:(?P<how>{'|'.join(_LIMITS)}|for|by) )?(?:about )?(?P<number>{NUMBER}) (?P<unit>{_UNIT})"
-)
+QUANTITY = rf"(?:(?P<how>{'|'.join(_LIMITS)}|for|by) )?(?:about )?(?P<number>{NUMBER}) (?P<unit>{_UNIT})"
 _RELATIONS: dict[str | None, Literal["at least", "at most"]] = {
     **dict.fromkeys(("at least", "over", "above", "more than", "greater than", "higher than"), "at least"),
     **dict.fromkeys(("at most", "under", "below", "less than", "lower than"), "at most"),
 }
 _RELATION = "|".join(filter(None, _RELATIONS))
 _BEEN = (
-    "gone moved travelled traveled walked stepped run hopped jumped swum covered advanced "
-    "turned rotated spun flipped"
-).split()
+    "gone|moved|travelled|traveled|walked|stepped|run|hopped|jumped|swum|covered|advanced|turned|rotated|spun|flipped"
+)
 _WHO = "(?:you|it|the robot|the body)"
 _HAS_BEEN = re.compile(
-    rf"(?:{_WHO} )?(?:have |has )?(?:{'|'.join(_BEEN)}) (?:around )?(?:(?:for|by|about|at least) )?"
+    rf"(?:{_WHO} )?(?:have |has )?(?:{_BEEN}) (?:around )?(?:(?:for|by|about|at least) )?"
     rf"(?P<number>{NUMBER}) (?P<unit>{_UNIT})"
 )
 _READS = re.compile(
-    r"(?:the |your |its )?(?P<total>total )?(?P<name>[a-z ]+?) "
+    r"(?:the |your |its )?(?P<total>total )?(?P<name>.+?) "
     rf"(?:(?:is|gets|goes|falls|drops|rises) (?P<relation>{_RELATION})|reaches|exceeds) "
     rf"(?P<number>{NUMBER})(?: (?P<unit>{_UNIT}))?"
 )
@@ -139,14 +136,16 @@ def lasting(skill: Skill, asked: Asked, condition: str | None) -> tuple[float, U
     elif usual is not None and (asked.seconds is None or asked.is_limit):
         seconds, until = _amount(skill, Amount(usual, "rad", skill.prompt))
     elif asked.is_limit:
-        raise ValueError(f'"{skill.prompt}" for at most {asked.seconds:g} s: until what? Say "until ...", or "for" alone')
+        raise ValueError(
+            f'"{skill.prompt}" for at most {asked.seconds:g} s: until what? Say "until ...", or "for" alone'
+        )
     else:
         return asked.seconds or DEFAULT_SECONDS, None
     return asked.seconds or seconds, until
 
 
 def _sense(skill: Skill, unit: str) -> Condition | None:
-    """What the skill's rule says of a mean in that unit that cannot be 0: which way it goes, and how slowly at least."""
+    """What the skill's rule says of a mean in that unit that is never 0: which way it goes, and how slowly at least."""
     readings = get_body(skill.body).readings
     means = [one for one in skill.rule if one.statistic == "mean" and readings[one.reading].unit == unit]
     return next((one for one in means if one.low > 0 or one.high < 0), None)
@@ -170,12 +169,12 @@ def _condition(skill: Skill, said: str) -> tuple[float, Until]:
     if been is not None and _UNITS[been["unit"]][0] in ("m", "rad"):
         unit, factor = _UNITS[been["unit"]]
         return _amount(skill, Amount(_positive(been) * factor, unit, been[0]))
-    names = {name.replace("_", " "): name for name in get_body(skill.body).readings}
+    names = {normalise(name.replace("_", " ")): name for name in get_body(skill.body).readings}
     reads = _READS.fullmatch(said)
     if reads is None or reads["name"] not in {*names, "speed"}:
         raise ValueError(
-            f'"until {said[:MOST_SHOWN]}" cannot be told; allowed: "until you have gone 3 metres", "until you have turned'
-            f' 90 degrees", "until the speed is over 2 m/s", and so of {", ".join(names)}'
+            f'"until {said[:MOST_SHOWN]}" cannot be told; allowed: "until you have gone 3 metres", "until you have'
+            f' turned 90 degrees", "until the speed is over 2 m/s", and so of {", ".join(names)}'
         )
     value, relation = float(reads["number"]), _RELATIONS.get(reads["relation"], "at least")
     if reads["name"] == "speed":

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 from gato.language.text import normalise
 from gato.skills.bodies import BODIES
 from gato.skills.plan import plan_skills
 from gato.skills.prompts import POLITENESS
+from gato.skills.robots.known import robot_hash
 from gato.skills.skill import Skill
 from gato.skills.table import get_skill
 from gato.specs import near_match
@@ -28,7 +31,7 @@ def match(phrase: str, body: str) -> Skill | None:
 
     `phrase` is as `normalise` gives it; the phrases of both splits count.
     """
-    known = _phrases(body)
+    known = _phrasebook(body, robot_hash(body)).skills
     return next((known[bare] for bare in _bare(phrase) if bare in known), None)
 
 
@@ -46,15 +49,26 @@ def find_skill(phrase: str, body: str) -> Skill:
 
 def idioms(body: str) -> tuple[str, ...]:
     """The body's phrases that hold a connective ("hop up and down"), the longest first."""
-    found = [phrase for phrase in _phrases(body) if set(CONNECTIVES) & set(phrase.split())]
-    return tuple(sorted(found, key=len, reverse=True))
+    return _phrasebook(body, robot_hash(body)).idioms
 
 
-def _phrases(body: str) -> dict[str, Skill]:
-    skills = [get_skill(skill_id) for skill_id in plan_skills(body)]
-    return {
-        normalise(phrase): skill for skill in skills for split in ("test", "train") for phrase in skill.phrases(split)
+@dataclass(frozen=True)
+class _Phrasebook:
+    skills: dict[str, Skill]
+    idioms: tuple[str, ...]
+
+
+@lru_cache
+def _phrasebook(body: str, robot: str) -> _Phrasebook:
+    """Of a body, or of that robot where it is one of somebody's own."""
+    skills = {
+        normalise(phrase): get_skill(skill_id)
+        for skill_id in plan_skills(body)
+        for split in ("train", "test")
+        for phrase in get_skill(skill_id).phrases(split)
     }
+    found = [phrase for phrase in skills if set(CONNECTIVES) & set(phrase.split())]
+    return _Phrasebook(skills, tuple(sorted(found, key=len, reverse=True)))
 
 
 def _bare(phrase: str) -> Iterator[str]:

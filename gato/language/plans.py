@@ -23,7 +23,7 @@ _KEPT = "\0"
 """Before a connective that belongs to a phrase; no sentence holds it."""
 _THEN = re.compile(r"(?<!\S)(?:(?:after|following) (?:that|this|which)|afterwards?|thereafter|followed by)(?!\S)")
 _STOP = re.compile(r"(?<!\S)(?:and )?(?:[,:]|then)(?: and)?(?!\S)")
-_FILLER = re.compile(r"^(?:(?:first of all|firstly|first|next|finally|lastly|also|ok|okay|please|robot|now)(?: |$))+")
+_FILLER = re.compile(r"^(?:(?:first of all|firstly|first|next|finally|lastly|also) ?\b|(?:ok|okay|please|robot|now)$)+")
 _ORDER = re.compile(r"(?<!\S)(after|before)(?: you)?(?!\S)")
 _AND = re.compile(r"(?<!\S)and(?!\S)")
 _AT_ONCE = re.compile(r"(?<!\S)(?:while|meanwhile|at the same time)(?!\S)")

@@ -18,19 +18,17 @@ _ALIKE = str.maketrans({"’": "'", "‘": "'", "−": "-", "–": ",", "—": "
 _STOPS, _DROPPED = frozenset(",;.!?-"), frozenset("\"'`“”()[]*")
 _CONTRACTIONS = {"n't": " not", "let's": "let us", "'ve": " have", "'re": " are", "'s": " is"}
 
-_ONES = "one two three four five six seven eight nine".split()
-_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = "one|two|three|four|five|six|seven|eight|nine"
+_TEENS = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
+_TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
 _VALUES = {
     "zero": 0,
     "a": 1,
-    **{word: value for value, word in enumerate([*_ONES, *_TEENS], start=1)},
-    **{word: 10 * value for value, word in enumerate(_TENS, start=2)},
+    **{word: value for value, word in enumerate(f"{_ONES}|{_TEENS}".split("|"), start=1)},
+    **{word: 10 * value for value, word in enumerate(_TENS.split("|"), start=2)},
 }
-_BELOW_100 = rf"(?:(?:{'|'.join(_TENS)})(?: (?:{'|'.join(_ONES)}))?|{'|'.join([*_TEENS, *_ONES])})"
-_CARDINAL = re.compile(
-    rf"(?<!\S)(?:({'|'.join(_ONES)}|a) hundred(?:(?: and)? ({_BELOW_100}))?|({_BELOW_100}|zero))(?!\S)"
-)
+_BELOW_100 = rf"(?:(?:{_TENS})(?: (?:{_ONES}))?|{_TEENS}|{_ONES})"
+_CARDINAL = re.compile(rf"(?<!\S)(?:({_ONES}|a) hundred(?:(?: and)? ({_BELOW_100}))?|({_BELOW_100}|zero))(?!\S)")
 _A_UNIT = "second|minute|hour|millisecond|metre|meter|centimetre|centimeter|kilometre|kilometer|step|degree|radian"
 _SPELLINGS = (
     (rf"({NUMBER}) and a (half|quarter)", lambda m: repr(float(m[1]) + _SHARES[m[2]])),

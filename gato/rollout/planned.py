@@ -1,7 +1,7 @@
 """A plan, followed: how often a model did each of its parts.
 
-In: a model and a `Plan`. Out: `Followed`. A part is done if what it waits for came in time, the body stayed on its feet,
-and over the second half of the part's own time, the first being there to get going, the rule of its skill held.
+In: a model and a `Plan`. Out: `Followed`. A part is done if what it waits for came in time, the body did not fall, and
+the rule of its skill held over the second half of the part's own time; the first half is there to get going.
 """
 
 from __future__ import annotations

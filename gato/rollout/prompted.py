@@ -170,6 +170,7 @@ class _Recorded:
         self.agent, self.progress, self.best_B = agent, progress, best_B
         self.actions: list[np.ndarray] = []
         self.course = Course([request.stages for request in requests])
+        self.is_done_B = self.course.is_done_B
         self._due: dict[int, str] = {}
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
@@ -183,11 +184,6 @@ class _Recorded:
     def measure(self, readings: Mapping[str, np.ndarray]) -> None:
         """What came of the step says who is told something else before the next."""
         self._due = self.course.measure(readings)
-
-    @property
-    def is_done_B(self) -> np.ndarray:
-        """Rows whose last stage is over."""
-        return self.course.is_done_B
 
     def earn(self, rewards_B: np.ndarray) -> None:
         """What is still to come becomes less, where a return was asked for."""
