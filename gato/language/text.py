@@ -30,6 +30,8 @@ _VALUES = {
 _BELOW_100 = rf"(?:(?:{_TENS})(?: (?:{_ONES}))?|{_TEENS}|{_ONES})"
 _CARDINAL = re.compile(rf"(?<!\S)(?:({_ONES}|a) hundred(?:(?: and)? ({_BELOW_100}))?|({_BELOW_100}|zero))(?!\S)")
 _A_UNIT = "second|minute|hour|millisecond|metre|meter|centimetre|centimeter|kilometre|kilometer|step|degree|radian"
+_SHARES = {"half": 0.5, "quarter": 0.25}
+_OFTEN = {"once": "1 times", "twice": "2 times", "thrice": "3 times"}
 _SPELLINGS = (
     (rf"({NUMBER}) and a (half|quarter)", lambda m: repr(float(m[1]) + _SHARES[m[2]])),
     (rf"({NUMBER}) quarters?(?: of an?)?", lambda m: repr(float(m[1]) / 4)),
@@ -44,8 +46,6 @@ _SPELLINGS = (
     (rf"an? ({_A_UNIT})", lambda m: f"1 {m[1]}"),
 )
 """Pattern of whole words, in order, and what is written for it."""
-_SHARES = {"half": 0.5, "quarter": 0.25}
-_OFTEN = {"once": "1 times", "twice": "2 times", "thrice": "3 times"}
 _SPELT = [(re.compile(rf"(?<!\S)(?:{pattern})(?!\S)"), written) for pattern, written in _SPELLINGS]
 
 

@@ -96,26 +96,26 @@ def follow(model: Gato, plan: Plan, conditions: Conditions) -> tuple[Followed, t
 
 def judge_plan(plan: Plan, rollouts: Sequence[Rollout]) -> Followed:
     """What came of the plan in these episodes of it."""
-    by_part = [[] for _ in plan.parts]
+    by_part: list[list[list[Run]]] = [[] for _ in plan.parts]
     for rollout in rollouts:
         runs = iter(_runs(plan, rollout))
         for part, own in zip(plan.parts, by_part, strict=True):
             own.append([next(runs) for _ in range(part.repeats)])
-    results = []
     done_PE = np.array([[all(run.is_done for run in episode) for episode in own] for own in by_part])
+    results = []
     for part, own, done_E in zip(plan.parts, by_part, done_PE, strict=True):
         reached = [episode for episode in own if episode[0].is_reached]
         seconds = [sum(run.seconds for run in episode) for episode in reached]
         results.append(
             PartResult(
                 part,
-                Score.of(done_E),
+                Score.of(done_E.tolist()),
                 len(reached) / len(own),
                 sum(run.fell for episode in own for run in episode),
                 float(np.mean(seconds)) if seconds else None,
             )
         )
-    return Followed(plan, Score.of(done_PE.all(0)), tuple(results))
+    return Followed(plan, Score.of(done_PE.all(0).tolist()), tuple(results))
 
 
 def _runs(plan: Plan, rollout: Rollout) -> list[Run]:
