@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from gato.language.text import NUMBER, normalise
+from gato.language.text import NUMBER, normalise, short
 from gato.skills.bodies import get_body
 from gato.skills.plan import MOST_REPEATS, REACTION, Until
 from gato.skills.skill import Condition, Skill
@@ -19,8 +19,6 @@ DEFAULT_SECONDS = 3.0
 """s that a skill lasts where nothing is said, as long as new words may take to show."""
 DEFAULT_LIMIT = 10.0
 """s after which a condition is given up, where no way or angle says how long it takes."""
-MOST_SHOWN = 60
-"""Characters of a condition in an error."""
 USUAL_TURNS = {"yaw_rate": math.pi / 2, "pitch_rate": 2 * math.pi}
 """rad that a skill of turning turns where nothing is said: a quarter to the side, a whole flip."""
 
@@ -111,7 +109,7 @@ def repeats_of(found: re.Match[str]) -> int:
     """How often; ValueError unless it is a whole number in range."""
     number = float(found["number"])
     if not number.is_integer() or not 1 <= number <= MOST_REPEATS:
-        raise ValueError(f'"{found[0]}": got {number:g}; allowed: whole numbers from 1 to {MOST_REPEATS}')
+        raise ValueError(f'"{short(found[0])}": got {number:g}; allowed: whole numbers from 1 to {MOST_REPEATS}')
     return int(number)
 
 
@@ -128,7 +126,7 @@ def lasting(skill: Skill, asked: Asked, condition: str | None) -> tuple[float, U
     """
     usual = USUAL_TURNS.get(skill.reading) if _sense(skill, "rad/s") else None
     if condition is not None and asked.amount is not None:
-        raise ValueError(f'"until {condition}": "{asked.amount.said}" is said as well; leave one out')
+        raise ValueError(f'"until {short(condition)}": "{asked.amount.said}" is said as well; leave one out')
     if condition is not None:
         seconds, until = _condition(skill, condition)
     elif asked.amount is not None:
@@ -173,7 +171,7 @@ def _condition(skill: Skill, said: str) -> tuple[float, Until]:
     reads = _READS.fullmatch(said)
     if reads is None or reads["name"] not in {*names, "speed"}:
         raise ValueError(
-            f'"until {said[:MOST_SHOWN]}" cannot be told; allowed: "until you have gone 3 metres", "until you have'
+            f'"until {short(said)}" cannot be told; allowed: "until you have gone 3 metres", "until you have'
             f' turned 90 degrees", "until the speed is over 2 m/s", and so of {", ".join(names)}'
         )
     value, relation = float(reads["number"]), _RELATIONS.get(reads["relation"], "at least")
@@ -181,7 +179,7 @@ def _condition(skill: Skill, said: str) -> tuple[float, Until]:
         # Who goes backward is fast at a low reading.
         sense = _sense(skill, "m/s")
         if sense is None:
-            raise ValueError(f'"until {said}": {skill.id} goes no way of its own; allowed: {", ".join(names)}')
+            raise ValueError(f'"until {short(said)}": {skill.id} goes no way of its own; allowed: {", ".join(names)}')
         name = sense.reading
         if sense.high < 0:
             value, relation = -value, "at most" if relation == "at least" else "at least"
@@ -198,12 +196,12 @@ def _factor(skill: Skill, name: str, reads: re.Match[str]) -> float:
         unit = unit.removesuffix("/s") if unit.endswith("/s") else f"{unit} s"
     said, factor = _UNITS[reads["unit"]] if reads["unit"] else (unit, 1.0)
     if said != unit:
-        raise ValueError(f'"until {reads[0]}": {name} is not in {reads["unit"]}; allowed: {unit}')
+        raise ValueError(f'"until {short(reads[0])}": {name} is not in {reads["unit"]}; allowed: {unit}')
     return factor
 
 
 def _positive(found: re.Match[str]) -> float:
     number = float(found["number"])
     if not 0 < number < math.inf:
-        raise ValueError(f'"{found[0]}": got {number:g}; allowed: numbers above 0')
+        raise ValueError(f'"{short(found[0])}": got {number:g}; allowed: numbers above 0')
     return number

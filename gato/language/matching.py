@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gato.language.text import normalise
+from gato.language.text import normalise, short
 from gato.skills.bodies import BODIES
 from gato.skills.plan import plan_skills
 from gato.skills.prompts import POLITENESS
@@ -20,10 +20,10 @@ from gato.skills.skill import Skill
 from gato.skills.table import get_skill
 from gato.specs import near_match
 
-CONNECTIVES = ("and", "then", "after", "before", "while", "until", ",")
+CONNECTIVES = ("and", "then", "after", "before", "while", ",")
 """Words between the parts of a plan."""
-MOST_SHOWN = 60
-"""Characters of a phrase in an error."""
+MOST_POLITE = 64
+"""Ways of leaving politeness out that are tried."""
 
 
 def match(phrase: str, body: str) -> Skill | None:
@@ -42,8 +42,9 @@ def find_skill(phrase: str, body: str) -> Skill:
         others = [name for name in BODIES if name != body and match(phrase, name)]
         whose = f", but {' and '.join(others)} can" if others else ""
         prompts = [get_skill(skill_id).prompt for skill_id in plan_skills(body)]
-        shown = phrase if len(phrase) <= MOST_SHOWN else f"{phrase[:MOST_SHOWN]}..."
-        raise ValueError(f'"{shown}" is nothing that {body} can do{whose}; {near_match(phrase[:MOST_SHOWN], prompts)}')
+        raise ValueError(
+            f'"{short(phrase)}" is nothing that {body} can do{whose}; {near_match(short(phrase), prompts)}'
+        )
     return skill
 
 
@@ -83,6 +84,7 @@ def _bare(phrase: str) -> Iterator[str]:
             yield from (" ".join([one, *rest]) for one in (stem, stem + "e", re.sub(r"(.)\1$", r"\1", stem)))
         for before, after in (polite.split("{}") for polite in POLITENESS):
             inner = polite_one.removeprefix(before).removesuffix(after)
-            if inner not in seen and len(inner) == len(polite_one) - len(before) - len(after) and inner:
+            is_new = inner not in seen and len(seen) < MOST_POLITE
+            if is_new and len(inner) == len(polite_one) - len(before) - len(after) and inner:
                 seen.add(inner)
                 waiting.append(inner)

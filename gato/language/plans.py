@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gato.language.amounts import QUANTITY, Asked, ends_condition, lasting, repeats_of
 from gato.language.matching import CONNECTIVES, find_skill, idioms, match
-from gato.language.text import NUMBER, normalise
+from gato.language.text import NUMBER, normalise, short
 from gato.runs import read_json
 from gato.skills.bodies import get_body
 from gato.skills.plan import MOST_PARTS, Part, Plan
@@ -93,7 +93,9 @@ def _sequence(said: str, body: str) -> list[Part | _Again]:
     if waiting:
         # "y, after x" at the end of a sentence is, too.
         if not chunks:
-            raise ValueError(f'"{waiting.strip()}": and what else? Say "x after y", or "after x, y"')
+            raise ValueError(
+                f'"{short(waiting.strip().replace(_KEPT, ""))}": and what else? Say "x after y", or "after x, y"'
+            )
         chunks[-1] += waiting
     return [item for chunk in chunks for item in _ordered(chunk, body)]
 
@@ -107,8 +109,8 @@ def _ordered(said: str, body: str) -> list[Part | _Again]:
     left, right = said[: found.start()].strip(), said[found.end() :].strip()
     if not left or not right or re.match(QUANTITY, right):
         raise ValueError(
-            f'"{said.replace(_KEPT, "")}": two things to do are needed around "{found[1]}"; of a time say "walk forward'
-            ' for 3 seconds, then ..."'
+            f'"{short(said.replace(_KEPT, ""))}": two things to do are needed around "{found[1]}"; of a time say "walk'
+            ' forward for 3 seconds, then ..."'
         )
     first, second = _ordered(left, body), _ordered(right, body)
     return second + first if found[1] == "after" else first + second
@@ -146,7 +148,7 @@ def _part(said: str, body: str) -> Part:
         condition = _strip(condition, asked, dt, is_condition=True)
         phrase = _strip(phrase, asked, dt)
     if not phrase:
-        raise ValueError(f'"{said}" does not say what to do; allowed: "walk forward for 3 seconds"')
+        raise ValueError(f'"{short(said)}" does not say what to do; allowed: "walk forward for 3 seconds"')
     skill = find_skill(phrase, body)
     seconds, until = lasting(skill, asked, condition or None)
     return Part(skill.id, seconds, until, asked.repeats or 1)

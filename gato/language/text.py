@@ -10,6 +10,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from gato.skills.plan import MOST_SHOWN
+
 MOST_CHARACTERS = 2000
 """Of a sentence."""
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?"
@@ -47,6 +49,11 @@ _SPELLINGS = (
 )
 """Pattern of whole words, in order, and what is written for it."""
 _SPELT = [(re.compile(rf"(?<!\S)(?:{pattern})(?!\S)"), written) for pattern, written in _SPELLINGS]
+
+
+def short(said: str) -> str:
+    """As much of it as an error shows."""
+    return said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]}..."
 
 
 @lru_cache(maxsize=1 << 14)

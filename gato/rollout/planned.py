@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
 from gato.rollout.suite import check_body
@@ -101,21 +99,21 @@ def judge_plan(plan: Plan, rollouts: Sequence[Rollout]) -> Followed:
         runs = iter(_runs(plan, rollout))
         for part, own in zip(plan.parts, by_part, strict=True):
             own.append([next(runs) for _ in range(part.repeats)])
-    done_PE = np.array([[all(run.is_done for run in episode) for episode in own] for own in by_part])
-    results = []
-    for part, own, done_E in zip(plan.parts, by_part, done_PE, strict=True):
-        reached = [episode for episode in own if episode[0].is_reached]
-        seconds = [sum(run.seconds for run in episode) for episode in reached]
-        results.append(
-            PartResult(
-                part,
-                Score.of(done_E.tolist()),
-                len(reached) / len(own),
-                sum(run.fell for episode in own for run in episode),
-                float(np.mean(seconds)) if seconds else None,
-            )
-        )
-    return Followed(plan, Score.of(done_PE.all(0).tolist()), tuple(results))
+    done = [[float(all(run.is_done for run in episode)) for episode in own] for own in by_part]
+    results = tuple(map(_result, plan.parts, by_part, done))
+    return Followed(plan, Score.of(map(min, zip(*done, strict=True))), results)
+
+
+def _result(part: Part, episodes: Sequence[Sequence[Run]], done: Sequence[float]) -> PartResult:
+    """The runs of one part, an episode each; and whether each of these is done."""
+    reached = [runs for runs in episodes if runs[0].is_reached]
+    return PartResult(
+        part,
+        Score.of(done),
+        len(reached) / len(episodes),
+        sum(run.fell for runs in episodes for run in runs),
+        sum(run.seconds for runs in reached for run in runs) / len(reached) if reached else None,
+    )
 
 
 def _runs(plan: Plan, rollout: Rollout) -> list[Run]:
