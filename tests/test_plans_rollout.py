@@ -249,6 +249,8 @@ def test_what_was_said_is_known_at_every_step() -> None:
 def test_a_video_is_named_after_the_parts_and_shows_all_of_them(tmp_path: Path) -> None:
     """Videos of one prompt stop after 8 s; 161 steps of the ant are longer."""
     rollout = episode((100, WALKING), (61, TURNING), begins=(0, 100))
+    twice = dataclasses.replace(PLAN, parts=(PLAN.parts[0], dataclasses.replace(PLAN.parts[1], repeats=2)))
+    rollout = dataclasses.replace(rollout, request=dataclasses.replace(rollout.request, plan=twice))
     (path,) = write_videos({"ant": [rollout]}, tmp_path, 1)
     assert path.name == "ant-walk-forward-then-turn-left-0.mp4"
     with imageio.get_reader(path) as film:

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
@@ -59,7 +60,9 @@ class Request:
     @property
     def said(self) -> str:
         """Everything that is said, for people."""
-        return self.prompt if self.plan is None else ", then ".join(stage.prompt for stage in self.stages)
+        if self.plan is None:
+            return self.prompt
+        return ", then ".join(prompt for prompt, _ in groupby(stage.prompt for stage in self.stages))
 
 
 @dataclass(frozen=True)
