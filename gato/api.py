@@ -12,6 +12,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gato.api_evaluation import evaluate as evaluate
+from gato.api_evaluation import report as report
+from gato.api_language import plan as plan
+from gato.api_language import say as say
 from gato.api_sharing import export as export
 from gato.api_sharing import push as push
 from gato.runs import Artifact, find_artifact, lineage, minari_root, package_versions
@@ -293,73 +297,6 @@ def test(arguments: list[str]) -> str | Path | dict[str, Any]:
     from gato.training.cli import main
 
     return main(["test", *arguments])
-
-
-def evaluate(
-    model: str,
-    *,
-    suite: str = "",
-    body: str = "",
-    prompt: str | None = None,
-    prompts: str = "",
-    dataset: str = "",
-    episodes: int = 50,
-    seed: int = 0,
-    steps: int = 1000,
-    sample: bool = False,
-    return_to_go: float | None = None,
-    ablate: bool = False,
-    video: int = 0,
-    experts: str = "",
-    out: str = "",
-    overwrite: bool = False,
-) -> dict[str, Any]:
-    """Measure a model by what it does when told: returns against the experts, and which words were obeyed.
-
-    Example:
-        gato eval workspace/demo --suite demo --episodes 50 --seed 0 --json
-
-    Args:
-        model: Model folder, training run, name of a shipped model, or Hub id owner/name[@revision].
-        suite: Skills to measure; demo, where nothing else is asked for.
-        body: The body told with --prompt, or the only one of the suite; of a robot of your own, its FILE.yaml.
-        prompt: One prompt, to --body.
-        prompts: File of lines body<TAB>prompt<TAB>skill.
-        dataset: Minari id, whose environment and reference scores are used.
-        episodes: Episodes a prompt.
-        seed: Episode i starts from seed * 100003 + i.
-        steps: Control steps after which an episode ends.
-        sample: Draw actions from the model's distribution instead of taking the most likely ones.
-        return_to_go: Return to ask for, as a share of the best in training; for models that were told returns.
-        ablate: Also wrong, empty, unused and misspelt words, and prompts changed while the body moves.
-        video: Episodes a prompt to draw, as mp4.
-        experts: Folder EXPERTS/BODY/SKILL to compare with, instead of the shipped experts.
-        out: Folder for results.json and videos.
-        overwrite: Replace what --out holds.
-    """
-    from gato.rollout.evaluate import Wishes, evaluate_model
-    from gato.rollout.prompted import Conditions
-    from gato.skills.robots.known import named_body
-
-    wishes = Wishes(suite, prompt, named_body(body), prompts, dataset, ablate, video, experts)
-    conditions = Conditions(episodes, seed, steps, sample, return_to_go=return_to_go)
-    return evaluate_model(model, wishes, conditions, out=out, overwrite=overwrite).json()
-
-
-def report(results: str, *, out: str = "", picture: str = "") -> Path:
-    """Write one page (report.html) from the JSON of `gato eval`.
-
-    Example:
-        gato report workspace/demo
-
-    Args:
-        results: Folder with results.json, or that file.
-        out: Page to write; by default report.html beside the results.
-        picture: Also write the prompt matrix there, as a PNG.
-    """
-    from gato.report import write_report
-
-    return write_report(results, out=out, picture=picture)
 
 
 def demo(

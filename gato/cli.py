@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "info": api.info,
     "skills": api.skills,
+    "plan": api.plan,
+    "say": api.say,
     "expert train": api.expert_train,
     "expert eval": api.expert_eval,
     "record": api.record,

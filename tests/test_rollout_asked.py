@@ -21,15 +21,15 @@ def model() -> Gato:
 
 def test_answers_come_in_the_order_of_the_questions_with_every_reading(model: Gato) -> None:
     questions = (
-        Question("half-cheetah", "go", "half-cheetah/run-forward"),
-        Question("inverted-pendulum", "", None),
-        Question("half-cheetah", "do not go", "half-cheetah/run-backward"),
+        Question("half-cheetah", "go", "half-cheetah/run-forward", "go"),
+        Question("inverted-pendulum", "", None, ""),
+        Question("half-cheetah", "do not go", "half-cheetah/run-backward", "do not go"),
     )
     answers, rollouts = ask(model, questions, Conditions(2, 0, 4, is_shown=False))
     assert [answer.question for answer in answers] == list(questions)
     assert {body: len(own) for body, own in rollouts.items()} == {"half-cheetah": 4, "inverted-pendulum": 2}
     first, unknown = answers[0].json(), answers[1].json()
-    assert list(first) == ["body", "prompt", "skill", "success", "measured", "behaviours", "return"]
+    assert list(first) == ["body", "prompt", "told", "skill", "success", "measured", "behaviours", "return"]
     assert set(first["measured"]) == {"forward_speed", "pitch", "height", "pitch_rate", "vertical_speed"}
     assert {"half-cheetah/run-forward", "half-cheetah/run-backward", "half-cheetah/stand"} < set(first["behaviours"])
     assert "half-cheetah/command" not in first["behaviours"]
@@ -40,6 +40,25 @@ def test_answers_come_in_the_order_of_the_questions_with_every_reading(model: Ga
 def test_a_known_phrase_means_its_skill_whatever_its_case(model: Gato) -> None:
     assert question_of(model, "half-cheetah", "Please run backward").skill == "half-cheetah/run-backward"
     assert question_of(model, "half-cheetah", "sing me a song").skill is None
+
+
+def test_free_speech_changes_what_a_body_is_told_and_may_decline(model: Gato, tmp_path: Path) -> None:
+    """Who declines what was meant is as wrong as who does what nobody meant."""
+    heard = {"gallop off": "run forward", "dance": None, "mumble": None, "sing": "run forward"}
+    path = tmp_path / "prompts.tsv"
+    meant = {"gallop off": "run-forward", "dance": "none", "mumble": "run-backward", "sing": "none"}
+    path.write_text("".join(f"half-cheetah\t{words}\t{skill}\n" for words, skill in meant.items()))
+    questions = read_questions(path, model, lambda body, words: heard[words])
+    assert [question.told for question in questions] == list(heard.values())
+    answers, rollouts = ask(model, questions, Conditions(2, 0, 4, is_shown=False))
+    assert [rollout.request.prompt for rollout in rollouts["half-cheetah"]] == ["run forward"] * 4
+    assert [answer.success for answer in answers[1:]] == [1.0, 0.0, 0.0]
+    assert answers[0].success == answers[0].behaviours["half-cheetah/run-forward"]
+    assert question_of(model, "half-cheetah", "gallop off", lambda body, words: heard[words]).skill == (
+        "half-cheetah/run-forward"
+    )
+    with pytest.raises(ValueError, match="line 2"):
+        read_questions(path, model)
 
 
 def test_a_file_may_have_a_header_blank_lines_short_names_and_empty_prompts(model: Gato, tmp_path: Path) -> None:
@@ -53,8 +72,8 @@ def test_a_file_may_have_a_header_blank_lines_short_names_and_empty_prompts(mode
     ]
     path.write_text("\r\n".join(lines))
     assert read_questions(path, model) == (
-        Question("half-cheetah", "go on", "half-cheetah/run-forward"),
-        Question("half-cheetah", "", "half-cheetah/run-backward"),
+        Question("half-cheetah", "go on", "half-cheetah/run-forward", "go on"),
+        Question("half-cheetah", "", "half-cheetah/run-backward", ""),
     )
 
 

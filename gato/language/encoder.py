@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import AutoModel, AutoTokenizer
 
 from gato.hub import REVISION, fetch
 from gato.runs import content_hash
@@ -32,8 +33,6 @@ class SentenceEncoder:
 
     def __init__(self, folder: Path) -> None:
         """ValueError where the folder holds no encoder of transformers with a tokenizer."""
-        from transformers import AutoModel, AutoTokenizer
-
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True).eval()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gato.language.classifier import softmax
 from gato.skills.table import Skill
@@ -27,8 +28,6 @@ class LikelihoodJudge:
 
     def __init__(self, folder: Path) -> None:
         """ValueError where the folder holds none."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             self._model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()

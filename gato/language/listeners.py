@@ -5,6 +5,8 @@ In: a folder or a Hub id. Out: a `Listener`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gato.language.classifier import SentenceClassifier
 from gato.language.encoder import SentenceEncoder, language_folder
 from gato.language.likelihood import LikelihoodJudge
@@ -18,3 +20,8 @@ def make_listener(*, encoder: str = "", judge: str = "") -> Listener:
     if judge:
         return Listener(LikelihoodJudge(language_folder(judge)))
     return Listener(SentenceClassifier(SentenceEncoder.load(encoder)))
+
+
+def heard_by(listener: Listener) -> Callable[[str, str], str | None]:
+    """Body, words -> what to tell the body, None where nothing that it can do; as `evaluate_model` hears."""
+    return lambda body, words: listener.hear(body, words).prompt

@@ -5,7 +5,7 @@ In: one prompt, or a file of lines `body<TAB>prompt<TAB>skill`. Out: an `Answer`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ from gato.specs import Score
 
 HEADER = "body\tprompt\tskill"
 """May stand in the first line of a file of prompts."""
+NOTHING = "none"
+"""The skill of words that mean none, which free speech should decline."""
+Hear = Callable[[str, str], str | None]
+"""Body, words -> what to tell the body; None where the words mean nothing that it can do."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class Question:
     body: str
     prompt: str
     skill: str | None
-    """The skill that is meant; None where nobody knows."""
+    """The skill that is meant; None where nobody knows, NOTHING where none is."""
+    told: str | None
+    """What the body is told: the words, or what free speech made of them; None where it declined."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,11 @@ class Answer:
     """By the reward of the skill that is meant."""
 
     def json(self) -> dict[str, Any]:
-        """{"body", "prompt", "skill", "success", "measured", "behaviours", "return"}."""
+        """{"body", "prompt", "told", "skill", "success", "measured", "behaviours", "return"}."""
         return {
             "body": self.question.body,
             "prompt": self.question.prompt,
+            "told": self.question.told,
             "skill": self.question.skill,
             "success": self.success,
             "measured": self.measured,
@@ -64,21 +71,26 @@ class Answer:
 def ask(
     model: Gato, questions: Sequence[Question], conditions: Conditions
 ) -> tuple[tuple[Answer, ...], dict[str, tuple[Rollout, ...]]]:
-    """An answer to each question, and the episodes of each body. The questions of one body run together."""
+    """An answer to each question, and the episodes of each body. The questions of one body run together.
+
+    Where free speech declined, no body moves: right where nothing was meant, else wrong.
+    """
     seeds = evaluation_seeds(conditions.seed, conditions.episodes)
-    bodies = list(dict.fromkeys(question.body for question in questions))
-    for body in bodies:
+    for body in {question.body for question in questions}:
         check_body(model, body)
     answers: dict[int, Answer] = {}
     rollouts = {}
-    for body in bodies:
-        places = [place for place, question in enumerate(questions) if question.body == body]
+    places_of: dict[str, list[int]] = {}
+    for place, question in enumerate(questions):
+        if question.told is None:
+            is_right = None if question.skill is None else float(question.skill == NOTHING)
+            answers[place] = Answer(question, is_right, {}, {}, None)
+        else:
+            places_of.setdefault(question.body, []).append(place)
+    for body, places in places_of.items():
         any_skill = skills_of(body)[0].id
-        requests = [
-            Request(questions[place].prompt, questions[place].skill or any_skill, seed)
-            for place in places
-            for seed in seeds
-        ]
+        told = [(questions[place].told or "", _known(questions[place]) or any_skill) for place in places]
+        requests = [Request(words, skill, seed) for words, skill in told for seed in seeds]
         rollouts[body] = roll_out(model, body, requests, conditions).rollouts
         for place, own in zip(places, group(rollouts[body], len(seeds)), strict=True):
             answers[place] = _answer(questions[place], own)
@@ -86,31 +98,38 @@ def ask(
 
 
 def _answer(question: Question, rollouts: Sequence[Rollout]) -> Answer:
-    skill = question.skill
+    skill = _known(question)
     behaviours = {one.id: success_rate(one, rollouts) for one in skills_of(question.body) if not one.is_commanded}
     outcomes = [rollout.outcome for rollout in rollouts]
     return Answer(
         question,
-        None if skill is None else behaviours[skill],
+        behaviours[skill] if skill is not None else 0.0 if question.skill == NOTHING else None,
         behaviours,
         {name: float(np.mean([one.readings[name].mean() for one in outcomes])) for name in outcomes[0].readings},
         None if skill is None else Score.of(one.return_ for one in outcomes),
     )
 
 
-def question_of(model: Gato, body: str, prompt: str) -> Question:
-    """Words for a body; the skill that is meant is the one of whose phrases the words are one, to the tokenizer."""
+def _known(question: Question) -> str | None:
+    return None if question.skill == NOTHING else question.skill
+
+
+def question_of(model: Gato, body: str, prompt: str, hear: Hear | None = None) -> Question:
+    """Words for a body; what it is told is, to the tokenizer, a phrase of the skill that is meant."""
     check_body(model, body)
-    ids = model.codec.encode_text(prompt)
+    told = prompt if hear is None else hear(body, prompt)
+    if told is None:
+        return Question(body, prompt, None, None)
+    ids = model.codec.encode_text(told)
     for skill in (one for one in skills_of(body) if not one.is_commanded):
         said = (phrase for split in SPLITS for phrase in skill.phrases(split))
         if any(model.codec.encode_text(phrase) == ids for phrase in said):
-            return Question(body, prompt, skill.id)
-    return Question(body, prompt, None)
+            return Question(body, prompt, skill.id, told)
+    return Question(body, prompt, None, told)
 
 
-def read_questions(path: Path, model: Gato) -> tuple[Question, ...]:
-    """The lines of a UTF-8 file; ValueError names every bad line by its number."""
+def read_questions(path: Path, model: Gato, hear: Hear | None = None) -> tuple[Question, ...]:
+    """The lines of a UTF-8 file, heard by `hear` if it is given; ValueError names every bad line by its number."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
@@ -121,7 +140,7 @@ def read_questions(path: Path, model: Gato) -> tuple[Question, ...]:
         if not line.strip() or (number == 1 and line == HEADER):
             continue
         try:
-            questions.append(_question(line, model))
+            questions.append(_question(line, model, hear))
         except ValueError as error:
             problems.append(f"line {number}: {error}")
     if problems:
@@ -131,15 +150,18 @@ def read_questions(path: Path, model: Gato) -> tuple[Question, ...]:
     return tuple(questions)
 
 
-def _question(line: str, model: Gato) -> Question:
+def _question(line: str, model: Gato, hear: Hear | None) -> Question:
     fields = line.split("\t")
     if len(fields) != 3:
         raise ValueError(f"got {len(fields)} field(s), need body<TAB>prompt<TAB>skill")
     body, prompt, name = fields[0].strip(), fields[1], fields[2].strip()
     check_body(model, body)
+    told = prompt if hear is None else hear(body, prompt)
+    if name == NOTHING and hear is not None:
+        return Question(body, prompt, NOTHING, told)
     # The body stands in the line already, so the skill's own name is enough.
     skill = get_skill(name if name in SKILLS or "/" in name else f"{body}/{name}")
     if skill.body != body:
         own = ", ".join(one.id for one in skills_of(body))
         raise ValueError(f"{skill.id} is no skill of {body}; allowed: {own}")
-    return Question(body, prompt, skill.id)
+    return Question(body, prompt, skill.id, told)

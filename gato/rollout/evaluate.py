@@ -16,14 +16,16 @@ from gato.experts.shipped import find_expert
 from gato.model.find import find_model
 from gato.model.gato import Gato
 from gato.rollout.ablation import ablate
-from gato.rollout.asked import Question, ask, question_of, read_questions
+from gato.rollout.asked import Hear, Question, ask, question_of, read_questions
 from gato.rollout.from_dataset import evaluate_dataset
+from gato.rollout.planned import follow
 from gato.rollout.prompted import Conditions
-from gato.rollout.suite import Results, expert_name, measure_suite, skills_by_body, suite_skills
+from gato.rollout.suite import Results, check_body, expert_name, measure_suite, skills_by_body, suite_skills
 from gato.rollout.switching import switching
 from gato.rollout.video import write_videos
 from gato.runs import PROVENANCE, as_input, content_hash, open_run, write_json, write_provenance
 from gato.skills.bodies import LONGEST_EPISODE
+from gato.skills.plan import Plan
 from gato.skills.robots.known import typed
 
 log = logging.getLogger("gato")
@@ -56,23 +58,37 @@ class Wishes:
     """Episodes a prompt to draw."""
     experts: str = ""
     """Folder <experts>/<body>/<skill> to compare with, instead of the shipped experts."""
+    plan: Plan | None = None
+    """What `body` is to do, one thing after the other."""
+    free_speech: bool = False
+    """The prompts are heard first, in any words."""
 
     def __post_init__(self) -> None:
         if self.prompt is not None and not self.body:
             raise ValueError(f'--prompt "{self.prompt}" is for a body: add --body, such as --body half-cheetah')
+        if self.plan is not None and self.plan.body != self.body:
+            raise ValueError(f"--plan is for {self.plan.body}: add --body {self.plan.body}; got {self.body or 'none'}")
         if self.video < 0:
             raise ValueError(f"--video is {self.video}; it is a number of episodes a prompt, 0 for none")
+        if self.free_speech and self.prompt is None and not self.prompts:
+            raise ValueError("--free-speech hears prompts: add --prompts FILE, or --prompt and --body")
         if self.suite and self.dataset:
             raise ValueError(
                 f"got --suite {self.suite} and --dataset {self.dataset}; evaluate them one after the other"
             )
-        if self.body and self.prompt is None and not (self.measures_suite or self.ablate):
-            raise ValueError("--body goes with --prompt or --suite; a file of prompts and a dataset name their own")
+        if self.body and not self._tells_body and not (self.measures_suite or self.ablate):
+            raise ValueError(
+                "--body goes with --prompt, --plan or --suite; a file of prompts and a dataset name their own"
+            )
 
     @property
     def measures_suite(self) -> bool:
         """Whether a suite is asked for, by name or by asking for nothing else."""
-        return bool(self.suite) or (self.prompt is None and not self.prompts and not self.dataset)
+        return bool(self.suite) or not (self._tells_body or self.prompts or self.dataset)
+
+    @property
+    def _tells_body(self) -> bool:
+        return self.prompt is not None or self.plan is not None
 
     @property
     def bodies(self) -> tuple[str, ...]:
@@ -81,11 +97,17 @@ class Wishes:
 
 
 def evaluate_model(
-    model: str | Path, wishes: Wishes, conditions: Conditions, *, out: str = "", overwrite: bool = False
+    model: str | Path,
+    wishes: Wishes,
+    conditions: Conditions,
+    *,
+    out: str = "",
+    overwrite: bool = False,
+    hear: Hear | None = None,
 ) -> Results:
     """Run all that is wished for. Nothing is written unless `out` or videos are asked for.
 
-    `model` is what `find_model` takes. Everything is checked before the first episode.
+    `model` is what `find_model` takes; `hear` is who hears free speech. Everything is checked before the first episode.
     """
     place = find_model(model)
     loaded = Gato.load(place)
@@ -93,8 +115,10 @@ def evaluate_model(
         log.warning("%s has no %s: what it was trained on cannot be told", place, PROVENANCE)
     if conditions.steps < LONGEST_EPISODE:
         log.warning("episodes end after %d steps: no scores to compare with those of whole ones", conditions.steps)
-    questions = _questions(loaded, wishes)
+    questions = _questions(loaded, wishes, hear)
     dataset = open_dataset(wishes.dataset) if wishes.dataset else None
+    if wishes.plan is not None:
+        check_body(loaded, wishes.plan.body)
     if wishes.measures_suite or wishes.ablate:
         suite_skills(loaded, wishes.suite or DEFAULT_SUITE, wishes.bodies)
     out = out or (VIDEO_FOLDER if wishes.video else "")
@@ -115,12 +139,12 @@ def evaluate_model(
     return results
 
 
-def _questions(model: Gato, wishes: Wishes) -> tuple[Question, ...]:
+def _questions(model: Gato, wishes: Wishes, hear: Hear | None) -> tuple[Question, ...]:
     questions: list[Question] = []
     if wishes.prompt is not None:
-        questions.append(question_of(model, wishes.body, wishes.prompt))
+        questions.append(question_of(model, wishes.body, wishes.prompt, hear))
     if wishes.prompts:
-        questions += read_questions(Path(wishes.prompts), model)
+        questions += read_questions(Path(wishes.prompts), model, hear)
     return tuple(questions)
 
 
@@ -143,6 +167,10 @@ def _measure(
         answers, asked = ask(model, questions, conditions)
         extra["prompts"] = [answer.json() for answer in answers]
         rollouts |= {body: (*rollouts.get(body, ()), *own) for body, own in asked.items()}
+    if wishes.plan is not None:
+        followed, own = follow(model, wishes.plan, conditions)
+        extra |= followed.json()
+        rollouts[wishes.body] = (*rollouts.get(wishes.body, ()), *own)
     if wishes.ablate:
         skills = suite_skills(model, suite, wishes.bodies)
         fewer = dataclasses.replace(
@@ -168,6 +196,7 @@ def _command(model: str | Path, wishes: Wishes, conditions: Conditions, out: str
             value = getattr(stated, setting.name)
             if value != setting.default and setting.name != "is_shown":
                 value = typed(value) if setting.name == "body" else value
+                value = value.words if isinstance(value, Plan) else value
                 flag = "--" + setting.name.replace("_", "-")
                 words += [flag] if value is True else [flag, str(value)]
     return shlex.join([*words, "--out", out])

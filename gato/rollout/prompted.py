@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
@@ -18,8 +20,10 @@ from gymnasium.envs.registration import EnvSpec
 from gato.model.gato import Gato
 from gato.progress import Progress
 from gato.rollout.agent import Agent
+from gato.rollout.course import Course, Stage, stages
 from gato.skills.bodies import LONGEST_EPISODE
 from gato.skills.evaluate import SEED_STRIDE, Outcome, run_episodes
+from gato.skills.plan import Plan
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.specs import near_match
 
@@ -40,6 +44,25 @@ class Request:
     """Where it starts."""
     switch: tuple[int, str] | None = None
     """At this control step the prompt becomes that one."""
+    plan: Plan | None = None
+    """What is said instead: its parts one after the other, until the last is over and the episode ends."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is said, in order."""
+        if self.plan is not None:
+            return stages(self.plan)
+        if self.switch is None:
+            return (Stage(self.prompt, self.skill),)
+        step, prompt = self.switch
+        return Stage(self.prompt, self.skill, step), Stage(prompt, self.skill)
+
+    @property
+    def said(self) -> str:
+        """Everything that is said, for people."""
+        if self.plan is None:
+            return self.prompt
+        return ", then ".join(prompt for prompt, _ in groupby(stage.prompt for stage in self.stages))
 
 
 @dataclass(frozen=True)
@@ -50,6 +73,12 @@ class Rollout:
     outcome: Outcome
     actions_TA: np.ndarray
     """Executed actions: with the seed, enough to see the episode again."""
+    begins: tuple[int, ...] = (0,)
+    """Control step at which each stage of the request began, as far as it came."""
+
+    def stage_at(self, step: int) -> Stage:
+        """What was said at that control step."""
+        return self.request.stages[bisect_right(self.begins, step) - 1]
 
     @property
     def survived(self) -> bool:
@@ -130,7 +159,7 @@ def _run(actor: _Recorded, requests: Sequence[Request], env_spec: EnvSpec) -> li
     outcomes = run_episodes(actor, stepper, [request.seed for request in requests])
     actions_TBA = np.stack(actor.actions)
     return [
-        Rollout(request, outcome, actions_TBA[: outcome.length, row].copy())
+        Rollout(request, outcome, actions_TBA[: outcome.length, row].copy(), tuple(actor.course.begins[row]))
         for row, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
     ]
 
@@ -143,20 +172,21 @@ class _Recorded:
     ) -> None:
         self.agent, self.progress, self.best_B = agent, progress, best_B
         self.actions: list[np.ndarray] = []
-        self._switches: dict[int, dict[int, str]] = {}
-        for row, request in enumerate(requests):
-            if request.switch is not None:
-                step, prompt = request.switch
-                self._switches.setdefault(step, {})[row] = prompt
+        self.course = Course([request.stages for request in requests])
+        self.is_done_B = self.course.is_done_B
+        self._due: dict[int, str] = {}
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
-        due = self._switches.get(len(self.actions))
-        if due:
-            self.agent.set_prompt(np.array(list(due)), list(due.values()))
+        if self._due:
+            self.agent.set_prompt(np.array(list(self._due)), list(self._due.values()))
         self.actions.append(self.agent(observations_BO))
         if self.progress is not None:
             self.progress.update()
         return self.actions[-1]
+
+    def measure(self, readings: Mapping[str, np.ndarray]) -> None:
+        """What came of the step says who is told something else before the next."""
+        self._due = self.course.measure(readings)
 
     def earn(self, rewards_B: np.ndarray) -> None:
         """What is still to come becomes less, where a return was asked for."""
@@ -170,6 +200,7 @@ class _Recorded:
     def retire(self, ids: np.ndarray) -> None:
         """These rows ended and leave the transformer's batch."""
         self.agent.retire(ids)
+        self.course.retire(ids)
 
 
 def _best_returns(model: Gato, requests: Sequence[Request]) -> np.ndarray:
@@ -185,7 +216,7 @@ def _best_returns(model: Gato, requests: Sequence[Request]) -> np.ndarray:
 
 def _warn_of_cut_prompts(model: Gato, requests: Sequence[Request]) -> None:
     most = model.layout.prompt_positions
-    said = {request.prompt for request in requests} | {request.switch[1] for request in requests if request.switch}
+    said = {stage.prompt for request in requests for stage in request.stages}
     for prompt in sorted(said):
         if (length := len(model.codec.encode_text(prompt))) > most:
             log.warning('the prompt "%s" has %d tokens; the model reads the first %d', prompt, length, most)

@@ -18,12 +18,9 @@ from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, roll_out
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import Outcome, evaluation_seeds
+from gato.skills.plan import AVERAGE, REACTION
 from gato.skills.table import Skill
 
-REACTION = 3.0
-"""s; the time in which a new prompt must show."""
-AVERAGE = 0.5
-"""s; the moving average that is judged, about one stride."""
 TURN = 2 * np.pi
 EARLIEST, LATEST = 1.0, 5.0
 """s; the new prompt comes at a uniformly random time between them."""
@@ -101,14 +98,14 @@ def judge(skill: Skill, outcome: Outcome, first: int, dt: float) -> Trial:
     for end in range(first + 1, last + 1):
         window = {name: values[max(end - width, 0) : end] for name, values in outcome.readings.items()}
         if all(one.holds(window) for one in means):
-            rest = _without_turns(skill, outcome.readings, end - 1, last)
+            rest = without_turns(skill, outcome.readings, end - 1, last)
             if all(one.holds(rest) for one in extremes):
                 return Trial(False, (end - first) * dt)
-    landed = _without_turns(skill, outcome.readings, last - 1, last)
+    landed = without_turns(skill, outcome.readings, last - 1, last)
     return Trial(not all(one.holds(landed) for one in extremes), None)
 
 
-def _without_turns(skill: Skill, readings: Mapping[str, np.ndarray], begin: int, end: int) -> dict[str, np.ndarray]:
+def without_turns(skill: Skill, readings: Mapping[str, np.ndarray], begin: int, end: int) -> dict[str, np.ndarray]:
     """Readings from step `begin` to `end`, angles without the whole turns that an earlier skill may have made."""
     units = {name: reading.unit for name, reading in get_body(skill.body).readings.items()}
     turns = {

@@ -20,16 +20,15 @@ from gato.progress import Progress
 from gato.rollout.prompted import Rollout
 from gato.skills.bodies import BODIES
 from gato.skills.environment import make_env
+from gato.skills.plan import AVERAGE
 from gato.skills.render import find_renderer, frames
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import get_skill
 
 SECONDS = 8.0
-"""Simulated time a video shows at most."""
+"""Simulated time a video shows at most, but of a plan, which is shown whole."""
 MOST_FPS = 32
 """More frames a second than this are left out."""
-AVERAGE = 0.5
-"""s; moving average of the reading that is written into the picture."""
 FONT_SIZE = 15
 BAND = 22
 """Pixels of the strips for words, above and below."""
@@ -42,7 +41,7 @@ log = logging.getLogger(__name__)
 def write_videos(
     rollouts: Mapping[str, Sequence[Rollout]], folder: Path, count: int, *, env_spec: EnvSpec | None = None
 ) -> tuple[Path, ...]:
-    """`count` episodes of each prompt and body: `<folder>/<body>-<prompt>-<n>.mp4`.
+    """`count` episodes of each prompt and body: `<folder>/<body>-<prompt>-<n>.mp4`; a plan's are named after its parts.
 
     `env_spec` is the environment of episodes that belong to no skill. Without a renderer: a warning, and no files.
     """
@@ -54,7 +53,7 @@ def write_videos(
     written: list[Path] = []
     with Progress(len(chosen), "videos", "drawing") as progress:
         for body, rollout in chosen:
-            stem = f"{body}-{_slug(rollout.request.prompt)}"
+            stem = f"{body}-{_slug(rollout.request.said)}"
             number = sum(path.stem.rpartition("-")[0] == stem for path in written)
             written.append(folder / f"{stem}-{number}.mp4")
             write_video(rollout, written[-1], body=body, env_spec=env_spec)
@@ -85,7 +84,7 @@ def write_video(rollout: Rollout, path: Path, *, body: str, env_spec: EnvSpec | 
 def _captioned(rollout: Rollout, env_spec: EnvSpec, dt: float, every: int) -> Iterator[np.ndarray]:
     """Pictures with the newest prompt above, and below the time and the skill's reading."""
     font = ImageFont.load_default(size=FONT_SIZE)
-    actions_TA = rollout.actions_TA[: round(SECONDS / dt)]
+    actions_TA = rollout.actions_TA if rollout.request.plan else rollout.actions_TA[: round(SECONDS / dt)]
     for index, picture in enumerate(frames(env_spec, rollout.request.seed, actions_TA, every=every)):
         step = index * every
         height, width = picture.shape[:2]
@@ -93,22 +92,17 @@ def _captioned(rollout: Rollout, env_spec: EnvSpec, dt: float, every: int) -> It
         framed[BAND : BAND + height, :width] = picture
         image = Image.fromarray(framed)
         draw = ImageDraw.Draw(image)
-        draw.text((6, 2), f'"{_prompt_at(rollout, step)}"', font=font, fill="white")
+        draw.text((6, 2), f'"{rollout.stage_at(step).prompt}"', font=font, fill="white")
         draw.text((6, height + BAND + 2), f"{step * dt:4.1f} s", font=font, fill="white")
         draw.text((width - 6, height + BAND + 2), _reading_at(rollout, step, dt), font=font, fill="white", anchor="ra")
         yield np.asarray(image)
-
-
-def _prompt_at(rollout: Rollout, step: int) -> str:
-    switch = rollout.request.switch
-    return switch[1] if switch is not None and step >= switch[0] else rollout.request.prompt
 
 
 def _reading_at(rollout: Rollout, step: int, dt: float) -> str:
     """The moving average of the skill's reading until this step, with its unit; "" before the first step."""
     if not rollout.request.skill or step == 0:
         return ""
-    skill = get_skill(rollout.request.skill)
+    skill = get_skill(rollout.stage_at(step).skill)
     unit = BODIES[skill.body].readings[skill.reading].unit
     recent = rollout.outcome.readings[skill.reading][max(step - round(AVERAGE / dt), 0) : step]
     return f"{skill.reading.replace('_', ' ')} {recent.mean():+.1f} {unit}"
@@ -117,7 +111,7 @@ def _reading_at(rollout: Rollout, step: int, dt: float) -> str:
 def _first_of_each_prompt(rollouts: Sequence[Rollout], count: int) -> list[Rollout]:
     by_prompt: dict[str, list[Rollout]] = {}
     for rollout in rollouts:
-        by_prompt.setdefault(rollout.request.prompt, []).append(rollout)
+        by_prompt.setdefault(rollout.request.said, []).append(rollout)
     return [rollout for own in by_prompt.values() for rollout in own[:count]]
 
 

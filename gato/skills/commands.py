@@ -55,8 +55,8 @@ class Commands:
         self.parts_BKC[ids] = np.asarray(command_BC)[:, None]
 
     def now(self, ids: np.ndarray | slice, elapsed_B: np.ndarray) -> np.ndarray:
-        """What rows `ids` are asked for after so many steps of their episodes, (b, C)."""
-        part_B = (elapsed_B + self.phase_B[ids]) // self.period
+        """What rows `ids` are asked for after so many steps of their episodes, (b, C); beyond the longest, the last."""
+        part_B = np.minimum((elapsed_B + self.phase_B[ids]) // self.period, self.parts_BKC.shape[1] - 1)
         return np.take_along_axis(self.parts_BKC[ids], part_B[:, None, None], axis=1)[:, 0]
 
     def snapshot(self) -> dict[str, np.ndarray]:

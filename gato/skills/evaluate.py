@@ -27,7 +27,8 @@ class Actor(Protocol):
 
     Rows that are not running show a stale observation, and what it gives there is ignored.
     Optional: `watch(stepper)` before anything else, for who must know more than observations; `reset(ids)` when those
-    rows begin an episode, `retire(ids)` when they have ended for good.
+    rows begin an episode, `retire(ids)` when they have ended for good; after every step `measure(readings)`, name ->
+    (B,), NaN where a row does not run; and `is_done_B`, rows whose episode is to end there.
     """
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
@@ -141,7 +142,8 @@ def run_episodes(actor: Actor, stepper: Stepper, seeds: Sequence[int]) -> tuple[
         _tell(actor, "earn", _spread(step.rewards_B, running, stepper.num_envs))
         returns_B[running] += step.rewards_B
         history.append({name: _spread(values_b, running, stepper.num_envs) for name, values_b in step.readings.items()})
-        ended = np.flatnonzero(step.terminated_B | step.truncated_B)
+        _tell(actor, "measure", history[-1])
+        ended = np.flatnonzero(step.terminated_B | step.truncated_B | _is_done(actor, stepper.num_envs)[running])
         for index in ended:
             row = int(running[index])
             place, seed = episode_of[row]
@@ -197,7 +199,12 @@ def _begin(
         _tell(actor, "reset", rows)
 
 
-def _tell(actor: Actor, what: str, told: np.ndarray | Stepper) -> None:
+def _is_done(actor: Actor, num_envs: int) -> np.ndarray:
+    done_B: np.ndarray = getattr(actor, "is_done_B", np.zeros(num_envs, np.bool_))
+    return done_B
+
+
+def _tell(actor: Actor, what: str, told: np.ndarray | Stepper | dict[str, np.ndarray]) -> None:
     listener: Any = getattr(actor, what, None)
     if listener is not None:
         listener(told)

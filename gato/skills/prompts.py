@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gato.skills.wordings import WORDINGS, Wording
+from gato.skills.wordings import CALM_MANNERS, MANNERS, WORDINGS, Wording
 from gato.specs import near_match
 
 HELD_OUT = ("combinations", "phrasings", "words")
@@ -108,6 +108,17 @@ def phrases(skill_id: str, split: str = "train") -> tuple[str, ...]:
     return tuple(dict.fromkeys(phrase for phrase in made if len(phrase.split()) <= LONGEST))
 
 
+def frames(body: str) -> tuple[str, ...]:
+    """Everything that may stand around a request to a body, with {} in its place."""
+    named = [frame.format("{}", body=name) for frame in (*ADDRESSED, *KEPT_BACK) for name in _names(body)]
+    manners = [
+        frame
+        for manner in {**dict.fromkeys(MANNERS), **dict.fromkeys(CALM_MANNERS)}
+        for frame in (f"{{}} {manner}", f"{manner} {{}}")
+    ]
+    return tuple(dict.fromkeys([*POLITE, *named, *manners]))
+
+
 def typo(text: str, rng: np.random.Generator) -> str:
     """The text with one mistake: a letter of a word swapped, dropped or doubled, or its case or end changed.
 
@@ -135,11 +146,15 @@ def _is_kept_back(action: int, way: int) -> bool:
     return (action + 3 * way) % 8 == 5
 
 
+def _names(body: str) -> tuple[str, ...]:
+    return (*NAMES.get(body, (body,)), "robot")
+
+
 class _Frames:
     """What is put around the requests to one body. Tables are gone through by strides, so that all of each is used."""
 
     def __init__(self, body: str) -> None:
-        self.names = (*NAMES.get(body, (body,)), "robot")
+        self.names = _names(body)
 
     def decorated(self, requests: list[str], manners: tuple[str, ...]) -> Iterator[str]:
         """Each request with a manner, politely, by name, and with a manner and politely."""
