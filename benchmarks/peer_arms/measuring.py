@@ -18,13 +18,13 @@ from gato.specs import Score
 from peer_arms.arm import Arm
 
 SUITE = "demo"
-"""Whose experts returns are compared with."""
+"""Whose experts returns are compared with, where nothing else is said."""
 MakeActor = Callable[[str, Sequence[str]], Actor]
 """Skill id and prompts -> who acts."""
 
 
-def measure(arm: Arm, skills: Sequence[str], conditions: Conditions) -> Results:
-    """Each task by itself under its canonical prompt, from the same starts for all arms."""
+def measure(arm: Arm, skills: Sequence[str], conditions: Conditions, *, suite: str = SUITE) -> Results:
+    """Each task by itself under its canonical prompt, from the same starts for all arms; the suite's experts are 1."""
     tasks = []
     for skill in map(get_skill, skills):
         outcomes, steps_per_second = _run(arm.actor, skill, skill.prompt, conditions)
@@ -33,12 +33,12 @@ def measure(arm: Arm, skills: Sequence[str], conditions: Conditions) -> Results:
                 skill.id,
                 skill.prompt,
                 Score.of(one.return_ for one in outcomes),
-                reference(skill.id, conditions, expert_name(SUITE, skill.id)),
+                reference(skill.id, conditions, expert_name(suite, skill.id)),
                 float(np.mean([_succeeds(skill, one) for one in outcomes])),
                 steps_per_second,
             )
         )
-    return Results(conditions.seed, conditions.episodes, suite=SUITE, tasks=tuple(tasks))
+    return Results(conditions.seed, conditions.episodes, suite=suite, tasks=tuple(tasks))
 
 
 def measure_either(actor: MakeActor, skills: Sequence[str], conditions: Conditions) -> dict[str, Any]:

@@ -27,11 +27,12 @@ class Store:
 
     path: Path
     settings: Mapping[str, Any]
+    sections: tuple[str, ...] = ("tasks", "bimodal")
 
     def read(self) -> dict[str, Any]:
-        """{"settings", "tasks": Section, "bimodal": Section}; ValueError where it was made under other settings."""
+        """{"settings", and each section: Section}; ValueError where it was made under other settings."""
         if not self.path.is_file():
-            return {"settings": dict(self.settings), "tasks": {}, "bimodal": {}}
+            return {"settings": dict(self.settings), **{name: {} for name in self.sections}}
         found = read_json(self.path)
         differing = [name for name, value in self.settings.items() if found["settings"].get(name) != value]
         if differing:
