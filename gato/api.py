@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gato.api_sharing import export as export
 from gato.api_sharing import push as push
+from gato.api_sharing import serve as serve
 from gato.runs import Artifact, find_artifact, lineage, minari_root, package_versions
 
 if TYPE_CHECKING:
