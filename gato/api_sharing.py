@@ -1,4 +1,4 @@
-"""The verbs of `gato.api` by which models and datasets reach others, and their robots; read there how verbs are written."""
+"""The verbs of `gato.api` by which models and datasets reach others and their robots; how verbs are written: there."""
 
 from __future__ import annotations
 

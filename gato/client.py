@@ -42,8 +42,8 @@ class Client:
     ) -> None:
         """`body` may be left out where the model knows one only; `prompt` is for the first action, "" for no words.
 
-        `timeout`: seconds to wait for a reply; then TimeoutError. Raises OSError where nobody listens, ServerError where
-        the server refuses.
+        `timeout`: seconds to wait for a reply; then TimeoutError. Raises OSError where nobody listens, ServerError
+        where the server refuses.
         """
         self._timeout = timeout
         self._begin = {"body": body, **({} if prompt is None else {"prompt": prompt})}

@@ -81,7 +81,8 @@ def test_sessions_that_come_go_reset_and_are_told_get_what_a_lone_agent_gives(mo
             asked.append((one, message(one.spec, rng, **more)))
         if not asked:
             continue
-        for (one, said), answer in zip(asked, answers(batcher, *((one.session, said) for one, said in asked)), strict=True):
+        given = answers(batcher, *((one.session, said) for one, said in asked))
+        for (one, said), answer in zip(asked, given, strict=True):
             assert answer.action_A.tolist() == one.expected(said)
             seen.add(id(one.session))
             batches.add(answer.rows)
@@ -126,7 +127,7 @@ def test_a_message_that_is_wrong_changes_nothing_and_the_others_of_its_batch_are
         wrong = Message(np.array([np.nan, 0]), prompt="run backward", reset=True)
         futures = [batcher.ask(session, one) for session, one in zip(sessions, (right, wrong, right), strict=True)]
         batcher._work(batcher._waiting())
-        with pytest.raises(ValueError, match=r"1 of 2 numbers cannot be: place \(-inf to inf\) is nan"):
+        with pytest.raises(ValueError, match=r"1 of 2 numbers are wrong: place \(-inf to inf\) is nan"):
             futures[1].result(0)
         with pytest.raises(ValueError, match="names no body"):
             futures[2].result(0)

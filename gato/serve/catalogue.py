@@ -28,9 +28,9 @@ class Catalogue:
     """Answers for one model. Not for several threads at once: the tokenizer remembers what it was asked."""
 
     def __init__(self, model: Gato, taught: Sequence[str] = ()) -> None:
-        """`taught`: ids of the skills it was trained on; where there are none, words are not held to them."""
+        """`taught`: ids of the skills it was trained on; where there are none, all skills of its bodies count."""
         self._model = model
-        self._taught = [SKILLS[one] for one in taught if one in SKILLS]
+        self._taught = [SKILLS[one] for one in taught or SKILLS if one in SKILLS]
         self._meant: dict[tuple[int, ...], list[Skill]] = {}
         """Token ids of a phrase -> the skills whose phrase it is, of any body."""
         for skill in SKILLS.values():
@@ -82,13 +82,15 @@ class Catalogue:
             return value_O
         wrong = np.flatnonzero(~is_right_O)
         named = "; ".join(f"{_bounds(spec.observation[i])} is {value_O[i]:g}" for i in wrong[:SHOWN])
-        raise ValueError(f"observation of {body}: {len(wrong)} of {len(value_O)} numbers cannot be: {named}; send others")
+        raise ValueError(
+            f"observation of {body}: {len(wrong)} of {len(value_O)} numbers are wrong: {named}; send finite ones in bounds"
+        )
 
     def words(self, body: str, prompt: str) -> tuple[str, str | None]:
         """What the body is told, and the skill that is meant; None for words that are nobody's phrase.
 
-        Such words pass, since the model may understand them. ValueError for a skill's id or phrases that this body was
-        not taught, and for more words than the model reads.
+        Such words pass, since the model may understand them; so do all where no skill of ours was taught. ValueError for
+        a skill's id or phrases that this body was not taught, and for more words than the model reads.
         """
         if len(prompt) > MOST_LETTERS:
             raise ValueError(f"got a prompt of {len(prompt)} letters; say what to do in a few words")
@@ -103,16 +105,23 @@ class Catalogue:
             raise ValueError(f'"{prompt}" has {len(ids)} tokens, the model reads {most}; say it in fewer words')
         return prompt, None
 
-    def _own(self, meant: list[Skill], body: str, prompt: str) -> str:
-        """The one of these skills that the body was taught."""
-        own = [skill for skill in meant if skill.body == body]
-        if found := [skill for skill in own if skill in self._taught or not self._taught]:
-            return found[0].id
-        known = [skill.prompt for skill in self._taught or SKILLS.values() if skill.body == body]
-        told = f'say {" or ".join(map(repr, known))}' if known else "it was taught no skill of ours"
-        if own:
-            raise ValueError(f'"{prompt}" ({own[0].id}) was not taught to this model; {told}')
+    def _own(self, meant: list[Skill], body: str, prompt: str) -> str | None:
+        """The one of these skills that the body was taught; None where it was taught none of ours."""
+        taught = self._skills(body)
+        if not taught:
+            return None
+        ids = [skill.id for skill in meant if skill.body == body]
+        for one in ids:
+            if one in taught:
+                return one
+        told = f"say {' or '.join(map(repr, taught.values()))}"
+        if ids:
+            raise ValueError(f'"{prompt}" ({ids[0]}) was not taught to this model; {told}')
         raise ValueError(f'"{prompt}" is for {meant[0].body}, and this is {body}; {told}')
+
+    def _skills(self, body: str) -> dict[str, str]:
+        """Id -> canonical prompt of what the body was taught."""
+        return {skill.id: skill.prompt for skill in self._taught if skill.body == body}
 
     def _about(self, name: str) -> dict[str, Any]:
         known = self._model.codec.body(name)
@@ -122,7 +131,7 @@ class Catalogue:
             "action": _space(known.spec.action),
             "environment": None if made is None else {"id": made.gym_id, "settings": dict(made.gym_kwargs or {})},
             "statistics": None if statistics is None else {"mean": statistics.mean_N, "std": statistics.std_N},
-            "skills": {skill.id: skill.prompt for skill in self._taught if skill.body == name},
+            "skills": self._skills(name),
         }
 
 
