@@ -62,8 +62,12 @@ class Client:
         except InvalidStatus as error:
             raise ServerError(f"{address}: {error.response.body.decode(errors='replace').strip()}") from error
         self._socket = self._opened.enter_context(opened)
-        self.metadata: dict[str, Any] = self._received()
-        """What the model can do: `bodies`, each with its spaces, statistics and skills."""
+        try:
+            self.metadata: dict[str, Any] = self._received()
+            """What the model can do: `bodies`, each with its spaces, statistics and skills."""
+        except (ServerError, OSError):
+            self.close()
+            raise
 
     def act(self, observation_O: Any, *, prompt: str | None = None, reset: bool = False) -> np.ndarray:
         """The action (A,) float32 for the newest observation (O,), both in the order that `metadata` tells.

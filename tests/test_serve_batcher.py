@@ -29,10 +29,15 @@ def model() -> Gato:
     return make_model(CONFIG, CART, ARM).double()
 
 
+@pytest.fixture(scope="module")
+def catalogue(model: Gato) -> Catalogue:
+    return Catalogue(model)
+
+
 @pytest.fixture
-def batcher(model: Gato) -> Batcher:
+def batcher(model: Gato, catalogue: Catalogue) -> Batcher:
     """Its thread does not run: a test says when it looks at what waits."""
-    return Batcher(model, Catalogue(model), MOST)
+    return Batcher(model, catalogue, MOST)
 
 
 def answers(batcher: Batcher, *asked: tuple[Session, Message]) -> list[Answer]:

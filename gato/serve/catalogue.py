@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from gato.model.gato import Gato
-from gato.skills.bodies import BODIES
+from gato.rollout.policy import how_to_make
+from gato.skills.bodies import BODIES, Body
 from gato.skills.skill import Skill
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import BodySpec, Element, near_match
@@ -69,9 +70,10 @@ class Catalogue:
         """(O,) float32, finite and inside the body's bounds."""
         spec, vector = self._model.body(body).spec, self._model.codec.body(body).observation
         if value_O.shape != (len(spec.observation),):
+            how = f"; {how_to_make(body)} gives them" if _made(spec) else ""
             raise ValueError(
                 f"observation of {body}: got {value_O.dtype} {value_O.shape}, need ({len(spec.observation)},) numbers, "
-                f"{spec.observation[0].name} to {spec.observation[-1].name}{_maker(spec)}"
+                f"{spec.observation[0].name} to {spec.observation[-1].name}{how}"
             )
         with np.errstate(over="ignore"):
             value_O = value_O.astype(np.float32)
@@ -83,14 +85,15 @@ class Catalogue:
         wrong = np.flatnonzero(~is_right_O)
         named = "; ".join(f"{_bounds(spec.observation[i])} is {value_O[i]:g}" for i in wrong[:SHOWN])
         raise ValueError(
-            f"observation of {body}: {len(wrong)} of {len(value_O)} numbers are wrong: {named}; send finite ones in bounds"
+            f"observation of {body}: {len(wrong)} of {len(value_O)} numbers are wrong: {named}; send finite ones in these"
+            " bounds"
         )
 
     def words(self, body: str, prompt: str) -> tuple[str, str | None]:
         """What the body is told, and the skill that is meant; None for words that are nobody's phrase.
 
-        Such words pass, since the model may understand them; so do all where no skill of ours was taught. ValueError for
-        a skill's id or phrases that this body was not taught, and for more words than the model reads.
+        Such words pass, since the model may understand them; so do all where no skill of ours was taught. ValueError
+        for a skill's id or phrases that this body was not taught, and for more words than the model reads.
         """
         if len(prompt) > MOST_LETTERS:
             raise ValueError(f"got a prompt of {len(prompt)} letters; say what to do in a few words")
@@ -146,15 +149,10 @@ def _phrases(skill: Skill) -> Iterator[str]:
     yield from skill.phrases("test")
 
 
-def _made(spec: BodySpec) -> Any:
+def _made(spec: BodySpec) -> Body | None:
     """The record of this very body, if it is one of ours."""
     made = BODIES.get(spec.name)
     return made if made is not None and made.spec.digest == spec.digest else None
-
-
-def _maker(spec: BodySpec) -> str:
-    made = _made(spec)
-    return f'; gymnasium.make("{made.gym_id}", **{dict(made.gym_kwargs or {})}) gives them' if made else ""
 
 
 def _bounds(element: Element) -> str:

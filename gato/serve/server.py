@@ -82,8 +82,8 @@ class PolicyServer:
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path == "/healthz":
             return connection.respond(HTTPStatus.OK, "OK\n")
-        brought = request.headers.get("Authorization", "").split(" ")[-1]  # after Bearer, or openpi's Api-Key
-        if self._token and not hmac.compare_digest(brought.encode(), self._token.encode()):
+        brought = request.headers.get("Authorization", "").partition(" ")[2]  # after Bearer, or openpi's Api-Key
+        if self._token and not hmac.compare_digest(brought.encode(errors="replace"), self._token.encode()):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "wrong token or none; bring the one of --token\n")
         return None
 
@@ -128,6 +128,8 @@ def serve_model(name: str, *, host: str, port: int, token: str) -> None:
 
     `name` is what `find_model` takes. ValueError where there is no such model, or the port is taken.
     """
+    if not token.isascii() or token != token.strip():
+        raise ValueError("the token travels in an HTTP header: ASCII letters only, and no spaces around it")
     if host not in LOOPBACK and not token:
         log.warning("whoever reaches %s may have the model act; --token keeps others out", host)
     place = find_model(name)
