@@ -3,9 +3,9 @@
     python benchmarks/serve.py [--seconds 5] [--repeats 3] [--threads 1] [--size small] [--out FILE]
 
 HalfCheetah's spaces, random weights, random observations, no physics; a model laid out as configs/small.yaml is. The
-clients run in a process of their own and ask again as soon as they are answered. Both arms are the same server, whose worker takes all
-that waits or one message; they take turns, and the run with the median rate counts. Prints one table and writes
-benchmarks/results/serve.json. Target: 4 times the requests/s of one at a time with 64 clients.
+clients run in a process of their own and ask again as soon as they are answered. Both arms are the same server, whose
+worker takes all that waits or one message; they take turns, and the run with the median rate counts. Prints one table
+and writes benchmarks/results/serve.json. Target: 4 times the requests/s of one at a time with 64 clients.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def main(words: Sequence[str] | None = None) -> None:
     for arm, runs in found.items():
         for count, run in runs.items():
             print(
-                f"{arm:14}{count:>4} clients {run['requests_per_second']:8.0f} requests/s, p50 {run['p50_ms']:7.2f} ms, "
-                f"p99 {run['p99_ms']:7.2f} ms, {run['rows']:5.1f} rows a batch"
+                f"{arm:14}{count:>4} clients {run['requests_per_second']:8.0f} requests/s, "
+                f"p50 {run['p50_ms']:7.2f} ms, p99 {run['p99_ms']:7.2f} ms, {run['rows']:5.1f} rows a batch"
             )
     for count, times in speedup.items():
         print(f"batched against one at a time, {count} clients: {times:.1f}x")

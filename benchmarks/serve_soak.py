@@ -2,10 +2,10 @@
 
     python benchmarks/serve_soak.py --seconds 3600 [--clients 16] [--megabytes 64]
 
-A tiny model with random weights, in double precision, serves two bodies on loopback. Honest clients compare every action
-with that of an agent of their own, to the last bit; a session that saw another's history would differ. Rude ones stop
-reading, hang up in mid-message and send bytes at random. Prints one JSON line, and fails where an action differed, an
-answer did not come, a place was not freed, or the process grew by more than so many megabytes after its first tenth.
+A tiny model with random weights, in double precision, serves two bodies on loopback. Honest clients compare every
+action with that of an agent of their own, to the last bit; a session that saw another's history would differ. Rude ones
+stop reading, hang up in mid-message and send bytes at random. Prints one JSON line, and fails where an action differed,
+an answer did not come, a place was not freed, or the process grew by more than so many megabytes after its first tenth.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""A few seconds of the soak (benchmarks/serve_soak.py runs it for an hour), that it would notice what it is for, and the
-comparison of batches with one at a time on tiny numbers."""
+"""A few seconds of the soak that benchmarks/serve_soak.py runs for an hour; batches against one at a time, in small."""
 
 from __future__ import annotations
 

@@ -167,8 +167,10 @@ class Batcher:
         if not session.body and message.prompt is None:
             raise ValueError('the first message has no prompt; send "prompt": what to do, in words, or "" for none')
         observation_O = self._catalogue.observation(body, message.observation_O)
-        told = (None, session.skill) if message.prompt is None else self._catalogue.words(body, message.prompt)
-        return _Step(job, body, observation_O, *told, is_first=message.reset or not session.body)
+        prompt, skill = message.prompt, session.skill
+        if prompt is not None:
+            prompt, skill = self._catalogue.words(body, prompt)
+        return _Step(job, body, observation_O, prompt, skill, message.reset or not session.body)
 
     def _act(self, body: str, steps: list[_Step]) -> None:
         began = time.perf_counter()

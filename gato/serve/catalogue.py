@@ -85,8 +85,8 @@ class Catalogue:
         wrong = np.flatnonzero(~is_right_O)
         named = "; ".join(f"{_bounds(spec.observation[i])} is {value_O[i]:g}" for i in wrong[:SHOWN])
         raise ValueError(
-            f"observation of {body}: {len(wrong)} of {len(value_O)} numbers are wrong: {named}; send finite ones in these"
-            " bounds"
+            f"observation of {body}: {len(wrong)} of {len(value_O)} numbers are wrong: {named}; "
+            "send finite numbers in these bounds"
         )
 
     def words(self, body: str, prompt: str) -> tuple[str, str | None]:
