@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from serving import Served, served
+from serving import Served, make_telling_model, served
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -32,7 +31,6 @@ from gato.model.gato import Gato
 from gato.rollout.agent import Agent
 from gato.sequences import Layout
 from gato.skills.bodies import BODIES
-from gato.tokens.codec import Codec
 
 PROMPTS = {
     "half-cheetah": ("run forward", "run backward", "please run forward"),
@@ -60,22 +58,6 @@ class Tally:
         with self.lock:
             for name, count in more.items():
                 self.counts[name] = self.counts.get(name, 0) + count
-
-
-def make_model() -> Gato:
-    """Random weights, lively enough that every step of the history moves the action."""
-    codec = Codec()
-    for name in PROMPTS:
-        size = len(BODIES[name].spec.observation)
-        codec.add_body(BODIES[name].spec, np.zeros(size), np.ones(size))
-    torch.manual_seed(0)
-    model = Gato(ModelConfig(size="nano", layout=Layout(window_steps=6, demonstration_steps=0)), codec)
-    with torch.no_grad():
-        for block in model.trunk.blocks:
-            block.attention.qkv.weight.mul_(4)  # type: ignore[union-attr, operator]
-            block.attention.out.weight.mul_(8)  # type: ignore[union-attr, operator]
-            block.down.weight.mul_(8)  # type: ignore[union-attr, operator]
-    return model.eval().double()
 
 
 def honest(place: Served, model: Gato, rng: np.random.Generator, tally: Tally) -> None:
@@ -171,7 +153,9 @@ def resident() -> float:
 
 def soak(seconds: float, *, clients: int = 8, megabytes: float = 64.0) -> dict[str, Any]:
     """What happened, JSON. AssertionError names the first fault."""
-    model, tally, most = make_model(), Tally(), 2 * clients
+    config = ModelConfig(size="nano", layout=Layout(window_steps=6, demonstration_steps=0))
+    model = make_telling_model(config, *(BODIES[name].spec for name in PROMPTS))
+    tally, most = Tally(), 2 * clients
     with served(model, most=most) as place:
         began, memory = time.monotonic(), []
         threads = [

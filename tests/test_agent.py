@@ -326,7 +326,7 @@ def test_statistics_are_counted_once_a_step():
 def test_environments_that_go_at_their_own_pace_act_as_each_does_alone(config):
     """Rows of one cache stand at different positions, and are reset and told while others are in mid-window."""
     model = make_model(CONFIGS[config], ARM).double()
-    together, alone = Agent(model, "arm", WORDS), [Agent(model, "arm", [words]) for words in WORDS]
+    together, alone = Heard(model, "arm", WORDS), [Heard(model, "arm", [words]) for words in WORDS]
     rng, lengths = np.random.default_rng(4), set()
     for step in range(40):
         ids = np.flatnonzero(rng.random(3) < 0.6)
@@ -341,8 +341,12 @@ def test_environments_that_go_at_their_own_pace_act_as_each_does_alone(config):
         if len(ids) == 0:
             continue
         observation_BO = draw(ARM.observation, (len(ids),), rng)
+        together.distributions.clear()
         action_BA = together.act(ids, observation_BO)
-        for env, observation_O, action_A in zip(ids, observation_BO, action_BA, strict=True):
-            assert action_A.tolist() == alone[env](observation_O[None])[0].tolist()
+        for place, env in enumerate(ids):
+            alone[env].distributions.clear()
+            assert action_BA[place].tolist() == alone[env](observation_BO[place : place + 1])[0].tolist()
+            for one, other in zip(together.distributions, alone[env].distributions, strict=True):
+                assert distance(one, place, other) <= 1e-9
         lengths.add(tuple(together.rows.step_mask_BT.sum(1)))
     assert len({length for length in lengths if len(set(length)) == 3}) > 3

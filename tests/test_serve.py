@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from making import ARM, CART, draw, make_model
-from serving import Served, served
+from making import ARM, CART, draw
+from serving import Served, make_telling_model, served
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
@@ -37,7 +37,7 @@ SOON = 20.0
 
 @pytest.fixture(scope="module")
 def model() -> Gato:
-    return make_model(CONFIG, CART, ARM, BODIES["half-cheetah"].spec, BODIES["hopper"].spec).double()
+    return make_telling_model(CONFIG, CART, ARM, BODIES["half-cheetah"].spec, BODIES["hopper"].spec)
 
 
 @pytest.fixture(scope="module")
