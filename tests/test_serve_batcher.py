@@ -129,7 +129,8 @@ def test_words_said_again_change_nothing(model: Gato, batcher: Batcher) -> None:
 
 def test_a_message_that_is_wrong_changes_nothing_and_the_others_of_its_batch_are_answered(batcher: Batcher) -> None:
     rng, sessions = np.random.default_rng(2), [Session() for _ in range(3)]
-    answers(batcher, *((session, message(CART, rng, body="cart", prompt="run")) for session in sessions[:2]))
+    begin = message(CART, rng, body="cart", prompt="run")
+    answers(batcher, *((session, begin) for session in sessions[:2]))
     for _ in range(7):
         right = message(CART, rng)
         wrong = Message(np.array([np.nan, 0]), prompt="run backward", reset=True)
