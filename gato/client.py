@@ -17,6 +17,8 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+PROTOCOL = 1
+"""Of the messages; who speaks another one would misread them."""
 NUMBER = re.compile("[<>|][fiub][1248]")
 """Codes of the dtypes that are sent: floats, whole numbers and bools."""
 MOST_DIMENSIONS = 8
@@ -65,6 +67,8 @@ class Client:
         try:
             self.metadata: dict[str, Any] = self._received()
             """What the model can do: `bodies`, each with its spaces, statistics and skills."""
+            if (spoken := self.metadata.get("protocol")) != PROTOCOL:
+                raise ServerError(f"{address} speaks protocol {spoken}, and this is {PROTOCOL}; install its gato-agent")
         except (ServerError, OSError):
             self.close()
             raise

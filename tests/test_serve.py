@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 from making import ARM, CART, draw
 from serving import Served, make_telling_model, served
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
 from gato.client import Client, ServerError, pack, unpack
@@ -133,10 +135,10 @@ WRONG: tuple[tuple[Any, str], ...] = (
     ({"observation": np.zeros((1, 11))}, "got float64 (1, 11), need (11,) numbers"),
     ({"observation": [0.0] * 10 + [np.nan]}, "1 of 11 numbers are wrong: vel/foot_joint (-inf to inf) is nan"),
     ({"observation": np.full(11, 1e300)}, "11 of 11 numbers are wrong"),
-    ({"observation": ["a"] * 11}, "the observation holds text; send (O,) numbers"),
-    ({"observation": [[0.0], [0.0, 1.0]]}, "the observation is no array"),
-    ({"observation": {"qpos": 1}}, "things that are no numbers"),
-    ({"observation": None}, "things that are no numbers"),
+    ({"observation": ["a"] * 11}, "the observation is a list of other things; send (O,) numbers"),
+    ({"observation": [[0.0], [0.0, 1.0]]}, "the observation is a list of other things"),
+    ({"observation": {"qpos": 1}}, "the observation is a dict; send (O,) numbers"),
+    ({"observation": None}, "the observation is a NoneType"),
     ({"observation": HOPPER, "promt": "hop"}, "no key 'promt'; did you mean \"prompt\"?"),
     ({"observation": HOPPER, "prompt": 3, "reset": "yes"}, "prompt is a int; send text; reset is a str; send true or"),
     ({"prompt": "hop forward"}, "the key observation is missing"),
@@ -149,7 +151,8 @@ WRONG: tuple[tuple[Any, str], ...] = (
     ({"observation": HOPPER, "prompt": "hopper/hop-forwrd"}, 'did you mean "hopper/hop-forward"?'),
     ({"observation": HOPPER, "prompt": "half-cheetah/run-forward"}, "is for half-cheetah, and this is hopper"),
     ({"observation": HOPPER, "prompt": "one two three four five six seven"}, "tokens, the model reads 6"),
-    ({"observation": HOPPER, "prompt": "hop " * 1000}, "a prompt of 4000 letters"),
+    ({"observation": HOPPER, "prompt": "hop " * 1000}, "prompt has 4000 letters; at most 1000"),
+    ({"observation": HOPPER, **{f"key {number}": 0 for number in range(9000)}}, "no key 'key 2'; allowed: body"),
     ([1, 2], "got a list; send a map"),
     (b"\xc1rubbish", "that are no message"),
     ("text", "got text; send a msgpack map"),
@@ -212,14 +215,24 @@ def test_who_vanishes_frees_the_place(place: Served, model: Gato) -> None:
         acts(client, model)
 
 
-def test_who_does_not_read_stalls_nobody_else(place: Served, model: Gato) -> None:
-    stalled = raw(place, max_queue=1)
-    said = pack({"observation": [0.0, 0.0], "body": "cart", "prompt": "run"})
-    for _ in range(200):
-        stalled.send(said)
+def test_who_does_not_read_stalls_nobody_else_and_is_hung_up_on(
+    place: Served, model: Gato, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """websockets' pings wait for room in the buffers as its sending does, so that they end nothing there."""
+    monkeypatch.setattr("gato.serve.server.PATIENCE", 0.3)
+    stalled, said = raw(place, max_queue=1), pack({"observation": HOPPER, "body": "hopper", "prompt": "hop " * 249})
+
+    def ask_for_ever() -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                stalled.send(said)
+
+    asking = threading.Thread(target=ask_for_ever, daemon=True)
+    asking.start()
     with Client(place.address, body="cart", prompt="run") as client:
         acts(client, model)
-    stalled.socket.shutdown(socket.SHUT_RDWR)
+    asking.join(SOON)
+    assert not asking.is_alive()  # some MB later
 
 
 def test_one_too_many_is_told_so_and_served_once_there_is_room(place: Served) -> None:
@@ -254,6 +267,12 @@ def fetch(place: Served, path: str) -> tuple[int, bytes]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"http://127.0.0.1:{place.port}{path}", timeout=SOON) as answer:
         return answer.status, answer.read()
+
+
+def test_a_client_of_another_protocol_does_not_begin(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gato.client.PROTOCOL", 2)
+    with pytest.raises(ServerError, match="speaks protocol 1, and this is 2; install its"):
+        Client(place.address)
 
 
 def test_health_is_told_over_http(place: Served) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gato.client import PROTOCOL
 from gato.model.gato import Gato
 from gato.rollout.policy import how_to_make
 from gato.skills.bodies import BODIES, Body
@@ -17,12 +18,8 @@ from gato.skills.skill import Skill
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import BodySpec, Element, near_match
 
-PROTOCOL = 1
-"""Of the messages; a client of another one would misread them."""
 SHOWN = 3
 """Wrong numbers of an observation that are named."""
-MOST_LETTERS = 1000
-"""Of a prompt; the tokenizer is not asked about longer ones."""
 
 
 class Catalogue:
@@ -95,8 +92,6 @@ class Catalogue:
         Such words pass, since the model may understand them; so do all where no skill of ours was taught. ValueError
         for a skill's id or phrases that this body was not taught, and for more words than the model reads.
         """
-        if len(prompt) > MOST_LETTERS:
-            raise ValueError(f"got a prompt of {len(prompt)} letters; say what to do in a few words")
         if "/" in prompt:
             skill = get_skill(prompt)
             return skill.prompt, self._own([skill], body, prompt)

@@ -37,7 +37,7 @@ MOST_CONNECTIONS = 64
 MOST_READ = 16 * MOST_BYTES
 """Bytes of a message that are read at all, so that one that is too large can be told so; beyond, it is hung up on."""
 PATIENCE = 5.0
-"""Seconds for a client to open or to close a connection."""
+"""Seconds for a client to open or to close a connection, and to read what is sent once all buffers are full."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 log = logging.getLogger(__name__)
@@ -97,9 +97,9 @@ class PolicyServer:
         self.num_open += 1
         self.num_connections += 1
         try:
-            await connection.send(self._metadata)
+            await _send(connection, self._metadata)
             async for data in connection:
-                await connection.send(pack(await self._reply(session, data)))
+                await _send(connection, pack(await self._reply(session, data)))
         except ConnectionClosed:
             pass  # gone without a word, or hung up on
         except Exception:
@@ -121,6 +121,15 @@ class PolicyServer:
             reply = {"action": answer.action_A, "skill": answer.skill}
             timing = {"wait_ms": 1e3 * answer.waited, "infer_ms": 1e3 * answer.inferred, "rows": answer.rows}
         return {**reply, "server_timing": {**timing, "total_ms": 1e3 * (time.perf_counter() - began)}}
+
+
+async def _send(connection: ServerConnection, data: bytes) -> None:
+    """Hangs up on who does not read: websockets waits for room in its buffer without end, its pings and closing too."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await connection.send(data)
+    except TimeoutError:
+        connection.transport.abort()
 
 
 def serve_model(name: str, *, host: str, port: int, token: str) -> None:
