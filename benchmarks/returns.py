@@ -113,7 +113,9 @@ def tables(content: Mapping[str, Any]) -> str:
 def _normalised(runs: Any, skill: str) -> list[float]:
     tasks = [run["tasks"][skill] for run in runs]
     return [
-        (value - one["random"]) / (one["expert"] - one["random"]) for one in tasks for value in one["return"]["episodes"]
+        (value - one["random"]) / (one["expert"] - one["random"])
+        for one in tasks
+        for value in one["return"]["episodes"]
     ]
 
 

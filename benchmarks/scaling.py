@@ -85,7 +85,10 @@ class Scaled(GatoArm):
 
     @torch.no_grad()
     def _unseen_loss(self) -> float:
-        drawn = [[build_rows(self.model.codec, one, self.model.layout) for one in self._unseen.draw(n)] for n in range(CHECKED)]
+        drawn = [
+            [build_rows(self.model.codec, one, self.model.layout) for one in self._unseen.draw(n)]
+            for n in range(CHECKED)
+        ]
         return float(np.mean([float(self._loss(batch)) for batch in drawn]))
 
 
@@ -179,7 +182,16 @@ def tables(runs: Mapping[str, Mapping[str, Run]]) -> str:
         for name, own in runs.items()
         for seed, run in own.items()
     ]
-    head = ["size", "share of episodes", "seed", "parameters", "tokens", "validation loss", "mean normalised", "seconds"]
+    head = [
+        "size",
+        "share of episodes",
+        "seed",
+        "parameters",
+        "tokens",
+        "validation loss",
+        "mean normalised",
+        "seconds",
+    ]
     return table(head, rows)
 
 

@@ -145,7 +145,9 @@ def in_context(skill: str, how: str, model: Gato, conditions: Conditions) -> Run
     found = {}
     for episodes in (1, 5) if is_shown else (0,):
         shown = few(skill, episodes) if is_shown else None
-        found[str(episodes)] = told(measure((Asked if is_said else Silent)(model, shown), [skill], conditions, suite=SUITE))
+        found[str(episodes)] = told(
+            measure((Asked if is_said else Silent)(model, shown), [skill], conditions, suite=SUITE)
+        )
     return {"episodes shown": found}
 
 

@@ -1,4 +1,4 @@
-"""The verbs of `gato.api` by which models and datasets reach others; read there how verbs are written."""
+"""The verbs of `gato.api` by which models and datasets reach others and their robots; how verbs are written: there."""
 
 from __future__ import annotations
 
@@ -52,3 +52,24 @@ def push(what: str, repository: str, *, private: bool = False, yes: bool = False
     from gato.sharing.push import push as push_parcel
 
     return push_parcel(what, repository, is_private=private, is_sent=yes)
+
+
+def serve(model: str, *, host: str = "127.0.0.1", port: int = 8000, token: str = "") -> None:
+    """Act for other people's robots and simulators over websockets, told in words, until Ctrl-C.
+
+    Needs gato-agent[serve]. What is sent is in docs/serve.md, and the other side in Python is gato.client.
+
+    Example:
+        gato serve workspace/demo/model --port 8000
+
+    Args:
+        model: Model folder, training run, name of a shipped model, or Hub id.
+        host: Address to listen at; 0.0.0.0 for all of this machine, and then better with --token.
+        port: Port to listen at; 0 for any free one, which is told.
+        token: What clients must bring to be served; a --config file keeps it out of the list of processes.
+    """
+    try:
+        from gato.serve.server import serve_model
+    except ModuleNotFoundError as error:
+        raise ValueError(f'gato serve needs {error.name}; pip install "gato-agent[serve]"') from error
+    serve_model(model, host=host, port=port, token=token)

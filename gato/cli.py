@@ -53,6 +53,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": api.report,
     "export": api.export,
     "push": api.push,
+    "serve": api.serve,
     "demo": api.demo,
 }
 RECORDS = {"PPOConfig": "gato.experts.ppo"}

@@ -320,3 +320,33 @@ def test_statistics_are_counted_once_a_step():
         agent(np.array([[9.0, 0], [0, 0]]))
     clips = model.codec.body("cart").clips
     assert (clips.seen, clips.clipped) == (24, 6)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_environments_that_go_at_their_own_pace_act_as_each_does_alone(config):
+    """Rows of one cache stand at different positions, and are reset and told while others are in mid-window."""
+    model = make_model(CONFIGS[config], ARM).double()
+    together, alone = Heard(model, "arm", WORDS), [Heard(model, "arm", [words]) for words in WORDS]
+    rng, lengths = np.random.default_rng(4), set()
+    for step in range(40):
+        ids = np.flatnonzero(rng.random(3) < 0.6)
+        if step % 7 == 3:
+            ended = int(rng.integers(3))
+            together.reset(np.array([ended]))
+            alone[ended].reset(np.array([0]))
+        if step % 5 == 2:
+            told = int(rng.integers(3))
+            together.set_prompt(np.array([told]), [f"hop {step}"])
+            alone[told].set_prompt(np.array([0]), [f"hop {step}"])
+        if len(ids) == 0:
+            continue
+        observation_BO = draw(ARM.observation, (len(ids),), rng)
+        together.distributions.clear()
+        action_BA = together.act(ids, observation_BO)
+        for place, env in enumerate(ids):
+            alone[env].distributions.clear()
+            assert action_BA[place].tolist() == alone[env](observation_BO[place : place + 1])[0].tolist()
+            for one, other in zip(together.distributions, alone[env].distributions, strict=True):
+                assert distance(one, place, other) <= 1e-9
+        lengths.add(tuple(together.rows.step_mask_BT.sum(1)))
+    assert len({length for length in lengths if len(set(length)) == 3}) > 3

@@ -49,6 +49,8 @@ ROOMS = {
     "reporting": room(6, "matplotlib"),
     "demo": room(7),
     "sharing": room(7),
+    "client": room(6, "websockets", "msgpack"),
+    "serve": room(7),
     "cli": room(8, "docstring_parser"),
     "__main__": room(9),
 }

@@ -25,9 +25,7 @@ class ReturnArm(GatoArm):
         """Told the skill and the best return."""
         asked_B = np.ones(len(prompts), np.float32)
         body = get_skill(skill_id).body
-        agent = Agent(
-            self.model.eval(), body, prompts, returns_B=asked_B, sample=is_drawn, seed=self.setup.seed
-        )
+        agent = Agent(self.model.eval(), body, prompts, returns_B=asked_B, sample=is_drawn, seed=self.setup.seed)
         return Returning(agent, self.model.codec.best_returns[skill_id])
 
 

@@ -2,7 +2,8 @@
 
 In: observations (B, O). Out: actions (B, A). Each environment has its own prompt, length, mask and refill. When a
 context is full, the prompt and the newest half of the steps stay and the steps are encoded once more; the cached agent
-gives the logits of encoding `[prompt, those steps]` from scratch. Environments that ended leave the batch.
+gives the logits of encoding `[prompt, those steps]` from scratch. Environments that ended leave the batch; `act` lets
+some go on while others wait.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Agent:
         self._cached_B = np.zeros(self.num_envs, np.int64)
         """Positions of each row whose keys and values stand in the cache."""
         self._alive = np.arange(self.num_envs)
+        self._acting = self._alive
+        """Environments whose step is being decided, ascending."""
         self._in_cache = np.arange(0)
         self._cache = Cache([], [])
 
@@ -99,18 +102,25 @@ class Agent:
         self._keep_newest_half(np.asarray(ids))
         self._cached_B[ids] = 0
 
-    @torch.inference_mode()
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
         """Actions (B, A) float32 inside the box; rows of ended environments are ignored and get zeros."""
-        codec, name, ids = self.model.codec, self.rows.body, self._alive
         actions_BA = np.zeros((self.num_envs, len(self.body.spec.action)), np.float32)
-        if len(ids) == 0:
-            return actions_BA
+        if len(self._alive):
+            actions_BA[self._alive] = self.act(self._alive, np.asarray(observations_BO, np.float32)[self._alive])
+        return actions_BA
+
+    @torch.inference_mode()
+    def act(self, ids: np.ndarray, observations_BO: np.ndarray) -> np.ndarray:
+        """Actions of these environments alone, a row for each of `ids`; the others stay where they are.
+
+        So each may go at a pace of its own. `ids` are ascending and have not ended.
+        """
+        assert len(ids) and (np.diff(ids) > 0).all() and np.isin(ids, self._alive).all()
+        codec, name, self._acting = self.model.codec, self.rows.body, ids
         self._fit_cache()
         self._keep_newest_half(ids[self.rows.step_mask_BT[ids].all(1)])
         now = ids, self.rows.step_mask_BT[ids].sum(1)
-        observation_BO = np.asarray(observations_BO, np.float32)[ids]
-        self.rows.observation_BTO[now] = codec.encode_observation(name, observation_BO)
+        self.rows.observation_BTO[now] = codec.encode_observation(name, np.asarray(observations_BO, np.float32))
         if self._to_go_B is not None:
             self.rows.return_BT[now] = codec.encode_returns(self._to_go_B[ids])
         for index, group in enumerate(self.body.head.groups):
@@ -118,16 +128,15 @@ class Agent:
             chosen = distribution.sample(self._generator) if self.sample else distribution.mode()
             self.rows.action_BTA[(*now, group)] = chosen.cpu().numpy()
         self.rows.step_mask_BT[now] = True
-        actions_BA[ids] = codec.decode_action(name, self.rows.action_BTA[now])
-        return actions_BA
+        return codec.decode_action(name, self.rows.action_BTA[now])
 
     def _distribution(self, index: int) -> Distribution:
-        """Over action group `index` of the step being decided, for the environments in the batch."""
+        """Over action group `index` of the step being decided, for the environments that act."""
         hidden_BD = self._encode(self.body.steps.readout + 1 + index)
         return self.body.head(hidden_BD, index, self.model.free)
 
     def _fit_cache(self) -> None:
-        """Give the cache the rows of the batch; environments that came back make it start anew."""
+        """Give the cache the rows that are alive; environments that came back make it start anew."""
         if np.array_equal(self._in_cache, self._alive):
             return
         if np.isin(self._alive, self._in_cache).all():
@@ -154,7 +163,7 @@ class Agent:
 
     def _encode(self, num_now: int) -> Tensor:
         """Encode what is not cached yet, up to the first `num_now` positions of the current step; (B, D) at its end."""
-        ids = self._alive
+        ids = self._acting
         end_B = self._num_prompt + self.rows.step_mask_BT[ids].sum(1) * self.body.steps.positions + num_now
         begin_B = self._cached_B[ids]
         # Rows that need the same positions go through the trunk together: nearly always all of them.
@@ -163,7 +172,7 @@ class Agent:
         for kind, (count, is_prompt_new) in enumerate(kinds.T):
             chosen = np.flatnonzero(kind_B == kind)
             hidden_BSD = self._embed(ids[chosen], count, num_now, is_prompt_new)
-            out_BD = self._forward(chosen, hidden_BSD, end_B[chosen, None] + np.arange(-count, 0))
+            out_BD = self._forward(ids[chosen], hidden_BSD, end_B[chosen, None] + np.arange(-count, 0))
             if len(chosen) == len(ids):
                 hidden_BD = out_BD
                 break
@@ -187,16 +196,16 @@ class Agent:
         hidden_BSD = hidden_BSD[:, end - in_steps : end]
         return torch.cat([self.model.embed_prompt(_pick(rows, ids)), hidden_BSD], 1) if is_prompt_new else hidden_BSD
 
-    def _forward(self, chosen: np.ndarray, hidden_BSD: Tensor, entries_BS: np.ndarray) -> Tensor:
-        """The trunk over new positions of these rows of the batch, written to the cache; (B, D) of the last one."""
+    def _forward(self, ids: np.ndarray, hidden_BSD: Tensor, entries_BS: np.ndarray) -> Tensor:
+        """The trunk over new positions of these environments, written to the cache; (B, D) of the last one."""
         keys_L = np.arange(self._num_keys(entries_BS))
-        exists_BL = np.ones((len(chosen), len(keys_L)), bool)
-        exists_BL[:, : self._num_prompt] = self._prompt_exists_BP[self._alive[chosen]]
+        exists_BL = np.ones((len(ids), len(keys_L)), bool)
+        exists_BL[:, : self._num_prompt] = self._prompt_exists_BP[ids]
         visible_BSL = (keys_L <= entries_BS[..., None]) & exists_BL[:, None] | (keys_L == entries_BS[..., None])
         place = Place(
             rotary_BS=self.model.tensor(self._rotary_S[entries_BS]),
             visible_BSL=self.model.tensor(visible_BSL),
-            rows_B=self.model.tensor(chosen),
+            rows_B=self.model.tensor(np.searchsorted(self._in_cache, ids)),
             entries_BS=self.model.tensor(entries_BS),
         )
         return self._run_trunk(hidden_BSD, place)[:, 0]

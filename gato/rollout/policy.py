@@ -65,8 +65,7 @@ class PromptedPolicy:
         known = model.body(self.body).spec
         spec = body_spec(self.body, self._observation_space, self._action_space)
         if not _fits(known, spec):
-            made = BODIES.get(self.body)
-            how = f'; gymnasium.make("{made.gym_id}", **{dict(made.gym_kwargs or {})}) fits' if made else ""
+            how = f"; {how_to_make(self.body)} fits" if self.body in BODIES else ""
             raise ValueError(
                 f"the environment has {len(spec.observation)} observation and {len(spec.action)} action elements, "
                 f"the model's {self.body} {len(known.observation)} and {len(known.action)} (or other bounds){how}"
@@ -88,6 +87,12 @@ class Generalist:
     def agent(self, env: Any, prompt: str, *, body: str = "", seed: int = 0) -> PromptedPolicy:
         """A policy for that environment."""
         return PromptedPolicy(self.model, env, prompt, body=body, seed=seed)
+
+
+def how_to_make(body: str) -> str:
+    """The Python call that makes the environment of one of our bodies."""
+    made = BODIES[body]
+    return f'gymnasium.make("{made.gym_id}"{f", **{dict(made.gym_kwargs)}" if made.gym_kwargs else ""})'
 
 
 def _single_spaces(env: Any) -> tuple[spaces.Space, spaces.Space]:

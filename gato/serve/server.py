@@ -1,0 +1,162 @@
+"""A model as a policy server: websockets with msgpack messages, and /healthz.
+
+In: a model. Out: for each connection first what the model can do, then an action for each observation. A connection has
+one message in work at a time; while it is, TCP holds back what that client sends. Nobody waits for another's slowness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as open_server
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+
+import gato
+from gato.client import pack
+from gato.model.find import find_model
+from gato.model.gato import Gato
+from gato.runs import content_hash, read_json
+from gato.serve.batcher import Batcher, Session
+from gato.serve.catalogue import Catalogue
+from gato.serve.messages import MOST_BYTES, read_message
+from gato.skills.robots.known import add_installed
+
+MOST_CONNECTIONS = 64
+"""Each has a row in the agent of its body, with keys and values of its own."""
+MOST_READ = 16 * MOST_BYTES
+"""Bytes of a message that are read at all, so that one that is too large can be told so; beyond, it is hung up on."""
+PATIENCE = 5.0
+"""Seconds for a client to open or to close a connection, and to read what is sent once all buffers are full."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+log = logging.getLogger(__name__)
+wire_log = logging.getLogger(f"{__name__}.wire")
+wire_log.setLevel(logging.CRITICAL)  # websockets tells a traceback of every port scan
+
+
+class PolicyServer:
+    """Serves the sessions of a batcher."""
+
+    def __init__(self, batcher: Batcher, metadata: dict[str, Any], *, token: str = "", most: int) -> None:
+        """`metadata`: what clients are told first. `token`: what they must bring; "" for nothing. `most`: connections
+        at a time, the sessions of the batcher."""
+        self._batcher, self._metadata, self._token, self._most = batcher, pack(metadata), token, most
+        self.num_open = 0
+        self.num_connections = 0
+        self.num_actions = 0
+
+    @asynccontextmanager
+    async def listen(self, host: str, port: int) -> AsyncIterator[int]:
+        """Serve meanwhile; the port, where 0 is any free one. ValueError where it cannot be had."""
+        try:
+            opened = await open_server(
+                self._serve,
+                host,
+                port,
+                process_request=self._admit,
+                origins=[None],  # else any web page in a browser on this machine could move the robot
+                compression=None,
+                max_size=MOST_READ,
+                max_queue=1,
+                open_timeout=PATIENCE,
+                close_timeout=PATIENCE,
+                logger=wire_log,
+            )
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ValueError(f"cannot listen at {host}:{port} ({reason}); choose another --port or --host") from error
+        async with opened:
+            yield next(iter(opened.sockets)).getsockname()[1]
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.path == "/healthz":
+            return connection.respond(HTTPStatus.OK, "OK\n")
+        brought = request.headers.get("Authorization", "").partition(" ")[2]  # after Bearer, or openpi's Api-Key
+        if self._token and not hmac.compare_digest(brought.encode(errors="replace"), self._token.encode()):
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "wrong token or none; bring the one of --token\n")
+        return None
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        if self.num_open >= self._most:
+            with suppress(ConnectionClosed):
+                await connection.send(pack({"error": f"all {self._most} connections are taken; try again later"}))
+            await connection.close(CloseCode.TRY_AGAIN_LATER)
+            return
+        session = Session()
+        self.num_open += 1
+        self.num_connections += 1
+        try:
+            await _send(connection, self._metadata)
+            async for data in connection:
+                await _send(connection, pack(await self._reply(session, data)))
+        except ConnectionClosed:
+            pass  # gone without a word, or hung up on
+        except Exception:
+            log.exception("a connection failed")
+            raise
+        finally:
+            self.num_open -= 1
+            self._batcher.leave(session)
+
+    async def _reply(self, session: Session, data: bytes | str) -> dict[str, Any]:
+        """An action or an error, with the time since the message was there, ms."""
+        began, reply, timing = time.perf_counter(), dict[str, Any](), dict[str, float]()
+        try:
+            answer = await asyncio.wrap_future(self._batcher.ask(session, read_message(data)))
+        except (ValueError, RuntimeError) as error:
+            reply["error"] = " ".join(str(error).split())
+        else:
+            self.num_actions += 1
+            reply = {"action": answer.action_A, "skill": answer.skill}
+            timing = {"wait_ms": 1e3 * answer.waited, "infer_ms": 1e3 * answer.inferred, "rows": answer.rows}
+        return {**reply, "server_timing": {**timing, "total_ms": 1e3 * (time.perf_counter() - began)}}
+
+
+async def _send(connection: ServerConnection, data: bytes) -> None:
+    """Hangs up on who does not read: websockets waits for room in its buffer without end, its pings and closing too."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await connection.send(data)
+    except TimeoutError:
+        connection.transport.abort()
+
+
+def serve_model(name: str, *, host: str, port: int, token: str) -> None:
+    """Serve until Ctrl-C, which is a KeyboardInterrupt with a sentence, or SIGTERM, which is the same.
+
+    `name` is what `find_model` takes. ValueError where there is no such model, or the port is taken.
+    """
+    if not token.isascii() or token != token.strip():
+        raise ValueError("the token travels in an HTTP header: ASCII letters only, and no spaces around it")
+    if host not in LOOPBACK and not token:
+        log.warning("whoever reaches %s may have the model act; --token keeps others out", host)
+    place = find_model(name)
+    model = Gato.load(place)
+    add_installed()
+    catalogue = Catalogue(model, read_json(place / "card.json").get("skills", ()))
+    about = {"model": name, "model_hash": content_hash(place), "version": gato.__version__, **catalogue.metadata()}
+    with Batcher(model, catalogue, MOST_CONNECTIONS) as batcher:
+        server = PolicyServer(batcher, about, token=token, most=MOST_CONNECTIONS)
+        asyncio.run(_serve_until_stopped(server, host, port))
+    raise KeyboardInterrupt(f"{server.num_connections} connections got {server.num_actions} actions")
+
+
+async def _serve_until_stopped(server: PolicyServer, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    async with server.listen(host, port) as bound:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(one) is not signal.SIG_IGN:  # as a shell leaves it in the background
+                asyncio.get_running_loop().add_signal_handler(one, stop.set)
+        log.info("serving at ws://%s:%d; Ctrl-C stops", host, bound)
+        await stop.wait()
