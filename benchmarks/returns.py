@@ -101,7 +101,7 @@ def tables(content: Mapping[str, Any]) -> str:
                     TITLES[arm],
                     budget,
                     f"{len(runs)}",
-                    *(_shown(Score.of(one)) for one in (*scores, np.mean([s for s in scores], axis=0))),
+                    *(_shown(Score.of(one)) for one in (*scores, np.mean(scores, axis=0))),
                     f"{np.mean([run['updates'] for run in runs.values()]):,.0f}",
                 ]
             )

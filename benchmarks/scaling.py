@@ -19,7 +19,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -219,7 +218,7 @@ def main() -> None:
             print(f"{size}, {share:g}, seed {seed}: done", flush=True)
     runs = store.read()[SECTION]
     print(tables(runs))
-    print("\nslope of log loss against log parameters: {:.3f}".format(slope(runs)[0]))
+    print(f"\nslope of log loss against log parameters: {slope(runs)[0]:.3f}")
     draw(runs).savefig(given.picture, dpi=150)
 
 

@@ -5,11 +5,11 @@
     python benchmarks/transfer.py --table
 
 A `mini` transformer learns the ant's and the hopper's skills without ant/turn-right and hopper/stand (and without their
-switches and commands, which hold both) for `--base` seconds. Then, for each of the two: its words alone, a demonstration
-alone, and both, nothing being trained; and `--seconds` of training on 1, 5, 25 and 100 episodes, from nothing
-(`scratch`), from that transformer (`tuned`), and from it with its old recordings in half of the rows (`rehearsed`). Of
-the last two also what is left of the body's other skills. Runs are kept in benchmarks/results/transfer.json one by
-one; the transformer is kept in the folder of --work.
+switches and commands, which hold both) for `--base` seconds. Then, for each of the two: its words alone, a
+demonstration alone, and both, nothing being trained; and `--seconds` of training on 1, 5, 25 and 100 episodes, from
+nothing (`scratch`), from that transformer (`tuned`), and from it with its old recordings in half of the rows
+(`rehearsed`). Of the last two also what is left of the body's other skills. Runs are kept in
+benchmarks/results/transfer.json one by one; the transformer is kept in the folder of --work.
 """
 
 from __future__ import annotations
