@@ -37,10 +37,12 @@ class Switching:
     median_seconds: float | None
     """From the switch until the moving average met the rule, over the obeyed trials."""
     trials: int
+    seconds: tuple[float, ...] = ()
+    """Of each obeyed trial, as in `median_seconds`."""
 
     def json(self) -> dict[str, Any]:
         """{"rate", "falls", "median_seconds", "trials"}."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name != "seconds"}
 
 
 def switching(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> Switching:
@@ -75,6 +77,7 @@ def switching(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> S
         falls=sum(trial.fell for trial in trials),
         median_seconds=float(np.median(seconds)) if seconds else None,
         trials=len(trials),
+        seconds=tuple(seconds),
     )
 
 

@@ -1,0 +1,91 @@
+"""New words while the body moves: python benchmarks/steering.py MODEL [--trials 200] [--seconds 2]
+
+Of every body with several skills that have experts: `--trials` episodes in each of which the words are replaced, at a
+random moment, by those of another skill. How many obey within `--seconds` of simulated time (the reading's mean over
+half a second meets the rule, and the body has not fallen), how many fall, and when they obey. Writes
+benchmarks/results/steering.json and the picture docs/steering.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from gato.model.find import find_model
+from gato.model.gato import Gato
+from gato.reporting.charts import COLOURS, STYLE
+from gato.reporting.markdown import table
+from gato.rollout.prompted import Conditions
+from gato.rollout.suite import skills_by_body, suite_skills
+from gato.rollout.switching import Switching, switching
+from gato.runs import content_hash, write_json
+from gato.specs import share_interval
+
+HERE = Path(__file__).parent
+RESULT, PICTURE = HERE / "results" / "steering.json", HERE.parent / "docs" / "steering.png"
+
+
+def measure(model: Gato, trials: int) -> dict[str, Switching]:
+    """Body -> what came of the changes."""
+    bodies = skills_by_body(suite_skills(model, "library"))
+    conditions = Conditions(trials, 0, is_shown=False)
+    return {body: switching(model, own, conditions) for body, own in bodies.items() if len(own) > 1}
+
+
+def figures(found: Switching, seconds: float) -> dict[str, Any]:
+    """As in the results."""
+    soon = sum(one <= seconds for one in found.seconds)
+    return {
+        **found.json(),
+        "within": seconds,
+        "obeyed": soon / found.trials,
+        "obeyed_ci95": list(share_interval(soon, found.trials)),
+        "seconds": [round(one, 3) for one in sorted(found.seconds)],
+    }
+
+
+def draw(bodies: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Share of the trials that have obeyed by each moment after the change."""
+    with matplotlib.rc_context({**STYLE, **{key: "black" for key in STYLE if "color" in key}}):
+        figure = Figure(figsize=(6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for index, (body, one) in enumerate(bodies.items()):
+            shares = np.arange(1, len(one["seconds"]) + 1) / one["trials"]
+            axes.step([0, *one["seconds"]], [0, *shares], where="post", color=COLOURS[index % len(COLOURS)], label=body)
+        axes.axvline(next(iter(bodies.values()))["within"], color="grey", linewidth=0.8, linestyle="--")
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("seconds after the new words")
+        axes.set_ylabel("share of the trials that do it")
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.2)
+    return figure
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--picture", type=Path, default=PICTURE)
+    given = parser.parse_args()
+    folder = find_model(given.model)
+    bodies = {body: figures(one, given.seconds) for body, one in measure(Gato.load(folder), given.trials).items()}
+    rows = [
+        [body, f"{one['obeyed']:.0%}", f"{one['rate']:.0%}", f"{one['falls'] / one['trials']:.1%}", f"{one['trials']}"]
+        for body, one in bodies.items()
+    ]
+    print(table(["body", f"obeyed within {given.seconds:g} s", "within 3 s", "fell", "trials"], rows))
+    write_json(given.out, {"model": content_hash(folder), "bodies": bodies})
+    draw(bodies).savefig(given.picture, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
