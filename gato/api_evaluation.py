@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def evaluate(
         steps: Control steps after which an episode ends; that of a plan ends with it.
         sample: Draw actions from the model's distribution instead of taking the most likely ones.
         return_to_go: Return to ask for, as a share of the best in training; for models that were told returns.
-        ablate: Also wrong, empty, unused and misspelt words, and prompts changed while the body moves.
+        ablate: Also wrong, empty, held-out, misspelt and contradictory words, and prompts changed while the body moves.
         video: Episodes a prompt to draw, as mp4.
         experts: Folder EXPERTS/BODY/SKILL to compare with, instead of the shipped experts.
         out: Folder for results.json and videos.
@@ -61,12 +62,15 @@ def evaluate(
     parts = None if plan is None else read_plan(plan, body)
     wishes = Wishes(suite, prompt, body, prompts, dataset, ablate, video, experts, parts, free_speech)
     conditions = Conditions(episodes, seed, steps, sample, return_to_go=return_to_go)
-    hear = None
-    if free_speech:
-        from gato.language.listeners import heard_by, make_listener
+    return evaluate_model(
+        model, wishes, conditions, out=out, overwrite=overwrite, hear=_hearing() if free_speech else None
+    ).json()
 
-        hear = heard_by(make_listener())
-    return evaluate_model(model, wishes, conditions, out=out, overwrite=overwrite, hear=hear).json()
+
+def _hearing() -> Callable[[str, str], str | None]:
+    from gato.language.listeners import heard_by, make_listener
+
+    return heard_by(make_listener())
 
 
 def report(results: str, *, out: str = "", picture: str = "") -> Path:

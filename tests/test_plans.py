@@ -15,6 +15,7 @@ from gato.language.plans import parse_plan, read_plan
 from gato.language.text import normalise
 from gato.skills.bodies import BODIES, get_body
 from gato.skills.plan import MOST_SECONDS, Part, Plan, Until, plan_skills, schema
+from gato.skills.prompts import SPLITS
 from gato.skills.table import get_skill
 
 WALK, TURN, STAND = "walk-forward 3s", "turn-left yaw_rate>=1.571 <6.142s", "stand 3s"
@@ -205,7 +206,7 @@ def test_every_phrase_of_a_body_is_a_plan_of_one_part(body: str) -> None:
     """Also those that hold an "and", a number or a politeness."""
     for skill_id in plan_skills(body):
         skill = get_skill(skill_id)
-        for phrase in (*skill.phrases("train"), *skill.phrases("test")):
+        for phrase in (one for split in SPLITS for one in skill.phrases(split)):
             assert [part.skill for part in parse_plan(phrase, body).parts] == [skill_id], phrase
 
 

@@ -39,7 +39,7 @@ class SentenceEncoder:
         except (OSError, ValueError, KeyError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ValueError(
-                f"{folder} holds no language model ({reason}); name a folder that transformers saved"
+                f"{folder} holds no sentence encoder ({reason}); name one that transformers saved"
             ) from error
         pooling = json.loads((folder / POOLING).read_text()) if (folder / POOLING).is_file() else {}
         self._reads_first = bool(pooling.get("pooling_mode_cls_token"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gato.experts.policy import Policy
+from gato.experts.adapters import load_expert
 from gato.experts.shipped import find_expert, has_shipped_expert, steady
 from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out, shortened
@@ -299,4 +299,4 @@ def _reference(skill_id: str, expert: Path | None, episodes: int, seed: int, ste
         return float(np.mean([outcome.return_ for outcome in run_episodes(actor, stepper, seeds)]))
 
     random = mean_return(random_actor(get_body(SKILLS[skill_id].body).spec, seed))
-    return Reference(random, mean_return(Policy.load(expert)) if expert is not None else None)
+    return Reference(random, None if expert is None else mean_return(load_expert(str(expert), env_spec)))
