@@ -141,6 +141,13 @@ def test_the_references_are_measured_on_the_same_starts() -> None:
     assert known != reference(FORWARD.id, Conditions(episodes=2, seed=4, steps=5), FORWARD.id)
 
 
+@pytest.mark.parametrize("skill_id", ["ant/walk-left", "walker2d/walk-forward", "humanoid/walk-forward"])
+def test_references_are_acted_by_experts_as_they_see(skill_id: str) -> None:
+    """Bug: experts that see the body from its heading, or read what they are told, acted on the plain observation."""
+    known = reference(skill_id, Conditions(2, 0, 20, is_shown=False), expert_name("library", skill_id))
+    assert known.random is not None and known.expert is not None and known.expert > known.random + 10
+
+
 def test_a_skill_without_an_expert_is_not_normalised_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
