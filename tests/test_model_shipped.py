@@ -10,7 +10,7 @@ import pytest
 from gato.model.find import find_model, shipped_models
 from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, roll_out
-from gato.runs import content_hash, read_json
+from gato.runs import PROVENANCE, content_hash, read_json
 from gato.skills.evaluate import evaluation_seeds
 from gato.skills.table import SKILLS
 
@@ -32,6 +32,10 @@ def test_it_is_small_and_knows_every_body(model: Gato) -> None:
 
 def test_its_published_scores_are_its_own() -> None:
     assert read_json(RESULT)["model"] == content_hash(find_model(NAME))
+
+
+def test_its_provenance_names_no_folder_of_a_machine() -> None:
+    assert '"path"' not in (find_model(NAME) / PROVENANCE).read_text()
 
 
 @pytest.mark.parametrize(
