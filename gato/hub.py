@@ -37,7 +37,7 @@ def fetch(name: str, patterns: Sequence[str], *, whole: Sequence[str] = ()) -> P
         return Path(package.snapshot_download(repository, **wanted))
     except failures as error:
         raise ValueError(
-            f"{name} could not be fetched from the Hugging Face Hub ({_first_line(error)}); check name and network"
+            f"{name} could not be fetched from the Hugging Face Hub ({first_line(error)}); check name and network"
         ) from error
 
 
@@ -64,7 +64,7 @@ def send(
             api.create_commit(repository, operations, commit_message=message, repo_type=kind)
     except failures as error:
         raise ValueError(
-            f"{repository} could not be sent to the Hugging Face Hub ({_first_line(error)}); check name and network,"
+            f"{repository} could not be sent to the Hugging Face Hub ({first_line(error)}); check name and network,"
             " and log in: hf auth login"
         ) from error
     if is_public:
@@ -82,5 +82,6 @@ def _package(name: str) -> tuple[ModuleType, tuple[type[Exception], ...]]:
     return huggingface_hub, (OSError, ValueError, HTTPError)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What of an error fits into one line."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

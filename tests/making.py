@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import pytest
 import torch
 
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
+from gato.rollout import prompted
+from gato.rollout.agent import Agent
 from gato.sequences import Layout
 from gato.specs import BodySpec, Element, Windows
 from gato.tokens.codec import Codec
@@ -88,3 +92,22 @@ def make_windows(
         demonstration_mask_BN=np.ones((rows, shown), bool),
         returns_BT=np.full((rows, steps), np.nan, np.float32),
     )
+
+
+def told_agents(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[int], list[str]]]:
+    """From now on rollouts write here whom their agents were told anew, and what: (calls before, rows, prompts)."""
+    told: list[tuple[int, list[int], list[str]]] = []
+
+    class Listening(Agent):
+        calls = 0
+
+        def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            return super().__call__(observations_BO)
+
+        def set_prompt(self, ids: np.ndarray, prompts: Sequence[str]) -> None:
+            told.append((self.calls, ids.tolist(), list(prompts)))
+            super().set_prompt(ids, prompts)
+
+    monkeypatch.setattr(prompted, "Agent", Listening)
+    return told

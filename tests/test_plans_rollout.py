@@ -11,7 +11,7 @@ from typing import Any
 import imageio.v2 as imageio
 import numpy as np
 import pytest
-from making import make_model
+from making import make_model, told_agents
 
 from gato import cli, runs
 from gato.experts.commanded import as_actor, obeying
@@ -20,7 +20,6 @@ from gato.language.plans import parse_plan
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.rollout import prompted
-from gato.rollout.agent import Agent
 from gato.rollout.course import Course, Stage, stages
 from gato.rollout.planned import follow, judge_plan
 from gato.rollout.prompted import Conditions, Request, Rollout
@@ -112,20 +111,7 @@ def test_who_turns_the_wrong_way_fails_that_part_alone(ant: Gato, monkeypatch: p
 
 
 def test_the_model_is_told_new_words_once_a_change(model: Gato, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[int, list[int], list[str]]] = []
-
-    class Listening(Agent):
-        calls = 0
-
-        def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
-            self.calls += 1
-            return super().__call__(observations_BO)
-
-        def set_prompt(self, ids: np.ndarray, prompts: Sequence[str]) -> None:
-            told.append((self.calls, ids.tolist(), list(prompts)))
-            super().set_prompt(ids, prompts)
-
-    monkeypatch.setattr(prompted, "Agent", Listening)
+    told = told_agents(monkeypatch)
     plan = parse_plan("sprint ahead 3 steps twice, then stop until the height is over -9 m", "half-cheetah")
     followed, rollouts = follow(model, plan, QUIET)
     assert told == [(6, [0, 1, 2], ["stand still"] * 3)]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from making import make_model
+from making import make_model, told_agents
 
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.rollout import prompted
-from gato.rollout.agent import Agent
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
 from gato.skills.bodies import BODIES
 from gato.skills.stepper import make_stepper
@@ -59,20 +57,7 @@ def test_rows_beyond_a_batch_are_run_in_further_batches(model: Gato, monkeypatch
 
 
 def test_the_prompt_is_replaced_at_its_step_and_in_its_row_alone(model: Gato, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[int, list[int], list[str]]] = []
-
-    class Listening(Agent):
-        calls = 0
-
-        def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
-            self.calls += 1
-            return super().__call__(observations_BO)
-
-        def set_prompt(self, ids: np.ndarray, prompts: Sequence[str]) -> None:
-            told.append((self.calls, ids.tolist(), list(prompts)))
-            super().set_prompt(ids, prompts)
-
-    monkeypatch.setattr(prompted, "Agent", Listening)
+    told = told_agents(monkeypatch)
     kept, _ = run(
         model, Request("run forward", FORWARD, 5), Request("run forward", FORWARD, 5, switch=(6, "run backward"))
     )

@@ -59,6 +59,11 @@ class Trained:
     """Environment steps that its batches held, again and again."""
     seconds: float
 
+    @classmethod
+    def total(cls, done: Sequence[Trained]) -> Trained:
+        """Of trainings one after the other."""
+        return cls(sum(one.updates for one in done), sum(one.steps for one in done), sum(one.seconds for one in done))
+
 
 class Arm(Protocol):
     """One way to learn the episodes."""

@@ -74,10 +74,7 @@ class CloningArm:
 
     def train(self, seconds: float) -> Trained:
         """One after the other."""
-        done = [one.train(seconds / len(self.taught)) for one in self.taught.values()]
-        return Trained(
-            sum(one.updates for one in done), sum(one.steps for one in done), sum(one.seconds for one in done)
-        )
+        return Trained.total([one.train(seconds / len(self.taught)) for one in self.taught.values()])
 
     def actor(self, skill_id: str, prompts: Sequence[str]) -> Actor:
         """The skill's own network, which needs no words."""

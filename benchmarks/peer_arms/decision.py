@@ -149,10 +149,7 @@ class DecisionArm:
 
     def train(self, seconds: float) -> Trained:
         """One after the other."""
-        done = [one.train(seconds / len(self.taught)) for one in self.taught.values()]
-        return Trained(
-            sum(one.updates for one in done), sum(one.steps for one in done), sum(one.seconds for one in done)
-        )
+        return Trained.total([one.train(seconds / len(self.taught)) for one in self.taught.values()])
 
     def actor(self, skill_id: str, prompts: Sequence[str]) -> DecisionActor:
         """The skill's own model."""

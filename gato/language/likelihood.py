@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from gato.language.classifier import softmax
+from gato.language.pretrained import read_pretrained
 from gato.skills.table import Skill
 
 HEARD = 'A person says to a robot: "{}" The robot understands that it should'
@@ -28,14 +28,7 @@ class LikelihoodJudge:
 
     def __init__(self, folder: Path) -> None:
         """ValueError where the folder holds none."""
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
-        except (OSError, ValueError, KeyError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ValueError(
-                f"{folder} holds no causal language model ({reason}); name one that transformers saved"
-            ) from error
+        self._tokenizer, self._model = read_pretrained(AutoModelForCausalLM, folder, "causal language model")
         self._told = lru_cache(maxsize=1024)(self._likelihoods)
 
     def chances(self, skills: Sequence[Skill], text: str) -> np.ndarray:

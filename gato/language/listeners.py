@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gato.language.classifier import SentenceClassifier
-from gato.language.encoder import SentenceEncoder, language_folder
+from gato.language.encoder import SentenceEncoder
 from gato.language.likelihood import LikelihoodJudge
+from gato.language.pretrained import language_folder
 from gato.language.speech import Listener
 
 

