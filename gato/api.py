@@ -150,6 +150,7 @@ def record(
     student: str = "",
     normalizer: str = "",
     randomise: tuple[str, ...] = (),
+    max_episode_steps: int = 0,
     dataset_id: str = "",
     resume: bool = False,
     overwrite: bool = False,
@@ -173,6 +174,7 @@ def record(
         student: Model folder that acts while the experts say what it should have done (DAgger).
         normalizer: The vecnormalize.pkl of an sb3: agent, a file here or in its repository; a pickle.
         randomise: NAME=LOWEST:HIGHEST of mass, friction, strength, by which the body differs from episode to episode.
+        max_episode_steps: An episode is cut after as many; 0: as long as the environment lets it.
         dataset_id: Minari id, by default made from the skill.
         resume: Go on with a recording that was interrupted.
         overwrite: Replace the dataset.
@@ -192,6 +194,7 @@ def record(
         "student": student,
         "normalizer": normalizer,
         "randomise": randomise,
+        "max_episode_steps": max_episode_steps,
         "dataset_id": dataset_id,
     }
     target = named_body(target) if switch else named_target(target)

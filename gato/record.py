@@ -200,7 +200,7 @@ def _plan(recording: Recording, crew: Crew, episodes: range) -> Plan:
     """The block of these episodes."""
     return plan_block(
         episodes,
-        crew.stepper.max_episode_steps,
+        min(crew.stepper.max_episode_steps, recording.max_episode_steps or MOST_STEPS),
         seed=recording.seed,
         noise=recording.noise,
         num_skills=len(recording.skills),

@@ -21,6 +21,7 @@ from gato.data.minari_io import episodes, list_datasets, open_dataset
 from gato.record import Recording, find_recipe, load_recipe, record_recipe, record_skill
 from gato.recording.blocks import plan_block
 from gato.rollout.suite import SUITES
+from gato.runs import read_provenance
 from gato.skills.table import SKILLS
 
 HOPPER = Recording("hopper/hop-forward", episodes=5, noise=(0.0, 0.2), expert="random", seed=3)
@@ -50,6 +51,16 @@ def test_every_episode_replays_to_the_bit(minari_root: Path) -> None:
 def test_both_threads_have_as_much_to_do(episodes: int, size: int) -> None:
     crews = 1 if episodes <= 64 else 2
     assert gato.record._block_size(episodes, crews) == size
+
+
+def test_episodes_are_cut_and_their_reference_is_of_whole_ones(minari_root: Path) -> None:
+    dataset = open_dataset(record_skill(Recording("inverted-pendulum/balance", episodes=3, max_episode_steps=7)))
+    assert check_dataset(dataset.id, replay=-1).problems == ()
+    for episode in episodes(dataset):
+        assert episode.truncations.tolist() == [False] * 6 + [True]
+        assert not episode.terminations.any()
+    assert dataset.reference["expert"] == 1000.0
+    assert "--max-episode-steps 7" in read_provenance(dataset.folder)["command"]
 
 
 def test_switch_episodes_replay_with_their_skills(minari_root: Path) -> None:
@@ -274,6 +285,7 @@ def test_a_recipe_is_recorded_and_resumed(minari_root: Path, tmp_path: Path) -> 
         ("datasets: [{skill: hopper/hop-forward, episode: 3}]", 'unknown key "episode"; did you mean "episodes"'),
         ("datasets: [{skill: hopper/hop-forward, episodes: many}]", "episodes is 'many'; int is needed"),
         ("datasets: [{skill: hopper/hop-forward, noise: [-1]}]", "at least 0"),
+        ("datasets: [{skill: hopper/hop-forward, max_episode_steps: -7}]", "max_episode_steps is -7; at least 1"),
         ("datasets: [{body: hoper, switch: [hopper/hop-forward]}]", 'did you mean "hopper"'),
         (
             "datasets: [{body: hopper, switch: [hopper/hop-forward, half-cheetah/run-forward]}]",

@@ -213,6 +213,8 @@ def _differences(environment: gymnasium.Env, dataset: Dataset, episode: Episode)
         action = unflatten_action(dataset.action_space, episode.actions[step])
         observation, reward, terminated, truncated, _ = environment.step(action)
         expected = (episode.rewards[step], episode.terminations[step], episode.truncations[step])
+        # Whoever recorded may have cut the episode where the environment would have gone on.
+        truncated |= bool(episode.truncations[step]) and step == len(episode.rewards) - 1
         if (reward, terminated, truncated) != expected:
             got = (reward, terminated, truncated)
             yield f"step {step}: replayed (reward, terminated, truncated) are {got}, stored {expected}"

@@ -192,6 +192,8 @@ def record_block(
             _retire(everyone, over)
             if not len(active):
                 break
+    # Cut by the plan, where the environment would have gone on.
+    block.truncated_B[active] = True
     return block
 
 

@@ -130,7 +130,7 @@ class _Writer:
             told = [one | {"expert": turns[turn]} for one, turn in zip(told, plan.actor_ids_TB[0], strict=True)]
         self.storage.update_episode_metadata(told, ids)
         recording = self.recording
-        if not (recording.student or recording.sample or recording.reference):
+        if not (recording.student or recording.sample or recording.reference or recording.max_episode_steps):
             levels = zip(episodes, plan.noise, strict=True)
             self.noiseless += [float(one.rewards.sum()) for one, level in levels if not level]
 
@@ -282,6 +282,7 @@ def _command(recording: Recording) -> str:
     name += " --sample" if recording.sample else ""
     name += f" --reference {recording.reference}" if recording.reference else ""
     name += f" --randomise {' '.join(recording.randomise)}" if recording.randomise else ""
+    name += f" --max-episode-steps {recording.max_episode_steps}" if recording.max_episode_steps else ""
     name += f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
     name += f" --normalizer {recording.normalizer}" if recording.normalizer else ""
     numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"

@@ -60,6 +60,9 @@ class Recording:
     """NAME=LOWEST:HIGHEST of mass, friction, strength: factors by which the body differs from episode to episode."""
     reference: str = ""
     """Whose score the reference of the dataset is, where it is not the expert that acts: as `expert`."""
+    max_episode_steps: int = 0
+    """An episode is cut (truncated) after as many steps: many starts for what is won or lost in the first second. 0: as
+    long as the environment lets it."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.expert, str) and len(self.expert) == 1:
@@ -100,6 +103,8 @@ class Recording:
             wrong.append(f"episodes is {self.episodes}; at least 1")
         if self.seed < 0:
             wrong.append(f"seed is {self.seed}; at least 0")
+        if self.max_episode_steps < 0:
+            wrong.append(f"max_episode_steps is {self.max_episode_steps}; at least 1, or 0 for whole episodes")
         if not self.noise or not all(0 <= level < math.inf for level in self.noise):
             wrong.append(f"noise is {list(self.noise)}; finite standard deviations of at least 0, at least one")
         return wrong
@@ -227,6 +232,7 @@ def _recording(entry: dict[str, Any]) -> Recording:
         "sample": bool,
         "randomise": tuple,
         "reference": str,
+        "max_episode_steps": int,
     }
     for key, value in values.items():
         if not isinstance(value, wanted[key]) or isinstance(value, bool) != (wanted[key] is bool):
