@@ -182,21 +182,10 @@ def record(
     from gato.record import record_target
     from gato.skills.robots.known import named_body, named_skill, named_target
 
-    settings = {
-        "episodes": episodes,
-        "seed": seed,
-        "noise": noise,
-        "expert": expert,
-        "sample": sample,
-        "reference": reference,
-        "switch": tuple(map(named_skill, switch)),
-        "changes": changes,
-        "student": student,
-        "normalizer": normalizer,
-        "randomise": randomise,
-        "max_episode_steps": max_episode_steps,
-        "dataset_id": dataset_id,
-    }
+    settings: dict[str, Any] = {"episodes": episodes, "seed": seed, "noise": noise, "sample": sample}
+    settings |= {"expert": expert, "reference": reference, "student": student, "max_episode_steps": max_episode_steps}
+    settings |= {"switch": tuple(map(named_skill, switch)), "changes": changes, "normalizer": normalizer}
+    settings |= {"randomise": randomise, "dataset_id": dataset_id}
     target = named_body(target) if switch else named_target(target)
     return [_dataset_row(made) for made in record_target(target, settings, resume=resume, overwrite=overwrite)]
 
