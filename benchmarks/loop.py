@@ -81,9 +81,9 @@ def main() -> None:
             row(given.models[0], "avoid", latency, measure(given.models[0], TASKS["avoid"], given.episodes, latency))
         )
     write_json(given.out, {"planner": Scripted.name, "seed": 0, "rows": rows})
-    write_png(draw_courses(shown), given.picture)
+    write_png(draw_courses(shown), given.picture, dpi=100)
     head = ["model", "task", "answers after, s", "done", "seconds", "closest to the ball, m", "fell"]
-    print(table(head, map(cells, rows)))
+    print(table(head, map(cells, rows), texts=2))
 
 
 if __name__ == "__main__":

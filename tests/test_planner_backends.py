@@ -44,16 +44,16 @@ def situation(*degrees: float, instruction: str = "") -> Situation:
     ("degrees", "option"),
     [
         (0, "walk forward"),
-        (19, "walk forward"),
-        (21, "turn left"),
+        (29, "walk forward"),
+        (31, "turn left"),
         (44, "turn left"),
         (46, "turn right"),
         (71, "walk left"),
         (-90, "walk right"),
-        (-120, "turn right"),
+        (-125, "turn right"),
         (179, "walk backward"),
         (-170, "walk backward"),
-        (150, "turn right"),
+        (140, "turn right"),
     ],
 )
 def test_it_walks_to_the_nearest_side_or_turns_until_it_can(degrees: float, option: str) -> None:
@@ -78,8 +78,8 @@ def test_it_goes_round_what_it_avoids_on_the_nearer_side() -> None:
     ("instruction", "option", "is_declined"),
     [
         ("", "walk forward", False),
-        ("avoid the ball!", "turn right", False),
-        ("Keep away from that BALL, please", "turn right", False),
+        ("avoid the ball!", "walk left", False),
+        ("Keep away from that BALL, please", "walk left", False),
         ("go on", "walk forward", False),
         ("stop!", "stand still", False),
         ("please walk to the left", "walk left", False),
@@ -90,7 +90,7 @@ def test_it_goes_round_what_it_avoids_on_the_nearer_side() -> None:
     ],
 )
 def test_it_follows_what_it_understands_and_declines_the_rest(instruction: str, option: str, is_declined: bool) -> None:
-    """The ball lies a little to the right of the way: round it goes 60 degrees to the left, sideways after a turn."""
+    """The ball lies a little to the right of the way: round it means 60 degrees to the left."""
     choice = Scripted().decide(situation(0, -1, instruction=instruction))
     assert (choice.option, bool(choice.remark)) == (option, is_declined)
 

@@ -17,6 +17,7 @@ from making import make_model, told_agents
 
 from gato import cli, runs
 from gato.model.config import ModelConfig
+from gato.planner import loop
 from gato.planner.charts import draw_courses
 from gato.planner.deliberation import Timing
 from gato.planner.loop import Setting, run
@@ -115,6 +116,15 @@ def test_in_real_time_the_ant_walks_while_its_planner_hangs() -> None:
     assert 1.4 <= took < 15, "at the pace of the wall's clock, and no slower than the machine"
     assert course.told[-1] == "walk forward" and len(course.told) == 30
     assert "no answer within 0.5 s" in [decision.error for _, decision in course.decisions]
+
+
+def test_a_machine_that_is_too_slow_for_real_time_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loop, "LATE", -1.0)
+    task = dataclasses.replace(SHORT, seconds=0.2, distances=(9.0,))
+    courses(Scripted(), task, Timing(is_real_time=True), episodes=1)
+    assert "behind the clock on the wall" in caplog.text
 
 
 def test_a_model_is_told_the_words_that_were_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

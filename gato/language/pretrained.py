@@ -12,7 +12,8 @@ from transformers import AutoTokenizer
 
 from gato.hub import REVISION, fetch, first_line
 
-FILES = ("*.json", "*.txt", "*.safetensors", "1_Pooling/*")
+FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors", "1_Pooling/*")
+"""Of a Hub repository; chat templates are *.jinja."""
 
 
 def read_pretrained(kind: Any, folder: Path, named: str) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ from gato.model.gato import Gato
 from gato.planner.charts import draw_courses
 from gato.planner.deliberation import Timing
 from gato.planner.local import LocalPlanner
-from gato.planner.loop import SKILLS, Setting, Told, run
+from gato.planner.loop import CHOICES, Setting, Told, run
 from gato.planner.scripted import Scripted
 from gato.planner.server import ServerPlanner
 from gato.planner.situation import Planner
@@ -115,7 +115,7 @@ def find_told(model: str, body: str) -> tuple[Callable[[Sequence[str]], Told], d
     """Makes who acts from the first prompts, and names it for a provenance; ValueError where it is no model, or knows
     no such body."""
     if model == EXPERTS:
-        inputs = {skill: expert_input(skill, find_expert(skill)) for skill in SKILLS[body]}
+        inputs = {skill: expert_input(skill, find_expert(skill)) for skill in CHOICES[body]}
         return lambda prompts: Experts(body, prompts), inputs
     place = find_model(model)
     loaded = Gato.load(place)

@@ -7,6 +7,7 @@ on together; in real time they come one after the other, since each has the cloc
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -30,13 +31,18 @@ from gato.skills.plan import AVERAGE
 from gato.skills.stepper import Stepper, find_env_spec, make_stepper
 from gato.skills.table import get_skill
 
-SKILLS = {
+CHOICES = {
     "ant": tuple(
         f"ant/{name}"
         for name in ("stand", "walk-forward", "walk-backward", "walk-left", "walk-right", "turn-left", "turn-right")
     )
 }
 """Body -> what a planner may choose: the first is what the body does until it has chosen."""
+
+LATE = 1.0
+"""s behind the clock on the wall, from which on it is told."""
+
+log = logging.getLogger("gato")
 
 
 class Told(Protocol):
@@ -75,15 +81,15 @@ class Setting:
     """Whether progress is told."""
 
     def __post_init__(self) -> None:
-        if self.body not in SKILLS:
-            raise ValueError(f"the tasks are for {', '.join(SKILLS)}, which can turn and walk; got {self.body}")
+        if self.body not in CHOICES:
+            raise ValueError(f"the tasks are for {', '.join(CHOICES)}, which can turn and walk; got {self.body}")
         if self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}; at least 1 is needed")
 
     @property
     def options(self) -> tuple[str, ...]:
         """Canonical prompts."""
-        return tuple(get_skill(skill).prompt for skill in SKILLS[self.body])
+        return tuple(get_skill(skill).prompt for skill in CHOICES[self.body])
 
 
 def run(
@@ -105,8 +111,9 @@ def run(
 
 
 def _run(led: _Led, setting: Setting, seeds: Sequence[int], steps: int) -> list[tuple[Course, Rollout]]:
-    spec = dataclasses.replace(find_env_spec(SKILLS[setting.body][0]), max_episode_steps=steps)
+    spec = dataclasses.replace(find_env_spec(CHOICES[setting.body][0]), max_episode_steps=steps)
     outcomes = run_episodes(led, make_stepper(spec, len(seeds)), seeds)
+    led.tell_of_lateness()
     actions_TBA = np.stack(led.actions)
     return [
         mind.finish(outcome, actions_TBA[: outcome.length, row].copy())
@@ -153,7 +160,7 @@ class _Mind:
         """The errand as it went, and the episode as a video shows it."""
         told = self.told[: outcome.length]
         course = self.errand.course(dt=self.dt, fell=outcome.terminated, told=told, decisions=self.decisions)
-        skill_of = dict(zip(self.setting.options, SKILLS[self.setting.body], strict=True))
+        skill_of = dict(zip(self.setting.options, CHOICES[self.setting.body], strict=True))
         stages = tuple(Stage(option, skill_of[option], len(list(run))) for option, run in groupby(told))
         ends = np.cumsum([stage.steps for stage in stages]).tolist()
         request = Request(self.setting.task.name, skill_of[told[0]], outcome.seed, decided=stages)
@@ -213,6 +220,14 @@ class _Led:
         """These rows ended."""
         self._running -= set(ids.tolist())
         self.told.retire(ids)
+
+    def tell_of_lateness(self) -> None:
+        """A warning where the machine could not keep up with the clock on the wall."""
+        late = self._clock.now() - len(self.actions) * self._dt if self._clock is not None else 0.0
+        if late > LATE:
+            log.warning(
+                "the body fell %.1f s behind the clock on the wall: this machine is too slow for real time", late
+            )
 
     def _track(self, seconds: float) -> None:
         rows = sorted(self._running)

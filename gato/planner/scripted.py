@@ -17,8 +17,8 @@ WALKS = ("walk forward", "walk left", "walk backward", "walk right")
 """By quarter turns to the left."""
 TURNS = ("turn left", "turn right")
 STAND = "stand still"
-STRAY = math.radians(20)
-"""How far the waypoint may lie beside the way it walks before it turns."""
+STRAY = math.radians(30)
+"""How far the waypoint may lie beside the way it walks before it turns: about what an ant turns in half a second."""
 BERTH = 1.75
 """m: how wide it goes round what it avoids, counted to the middles of both."""
 RETREAT = math.radians(110)
