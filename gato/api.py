@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gato.api_evaluation import evaluate as evaluate
 from gato.api_evaluation import report as report
+from gato.api_language import act as act
 from gato.api_language import plan as plan
 from gato.api_language import say as say
 from gato.api_sharing import export as export

@@ -50,6 +50,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "validate": api.validate,
     "test": api.test,
     "eval": api.evaluate,
+    "act": api.act,
     "report": api.report,
     "export": api.export,
     "push": api.push,
@@ -63,7 +64,8 @@ LIGHTNING = ("fit", "validate", "test")
 ENVIRONMENT = """environment:
     MINARI_DATASETS_PATH  where datasets are    GATO_CACHE      where their flat copies are
     GATO_LOG              text or json          GATO_LOG_LEVEL  debug, info, warning or error
-    MUJOCO_GL             egl or osmesa, for video"""
+    MUJOCO_GL             egl or osmesa, for video
+    GATO_PLANNER_KEY      sent to the server of gato act --planner URL"""
 MOST_CELL = 200
 """Characters of a text in a table; --json gives all."""
 HELP_WIDTH = 110

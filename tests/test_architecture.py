@@ -47,6 +47,7 @@ ROOMS = {
     "training": room(5, "jsonargparse", "yaml"),
     "language": room(6, "transformers"),
     "reporting": room(6, "matplotlib"),
+    "planner": room(7),
     "demo": room(7),
     "sharing": room(7),
     "client": room(6, "websockets", "msgpack"),

@@ -130,9 +130,9 @@ def test_likelihoods_of_a_batch_are_those_of_each_sentence_alone(causal: Path) -
     assert chance.shape == (len(ANT) + 1,) and chance.sum() == pytest.approx(1)
 
     def alone(beginning: str, option: str) -> float:
-        begun, end = judge._tokenizer(beginning)["input_ids"], judge._tokenizer(option)["input_ids"]
+        begun, end = judge.model.tokenizer(beginning)["input_ids"], judge.model.tokenizer(option)["input_ids"]
         with torch.inference_mode():
-            logits = judge._model(torch.tensor([begun + end])).logits[0].log_softmax(-1)
+            logits = judge.model.model(torch.tensor([begun + end])).logits[0].log_softmax(-1)
         return float(sum(logits[len(begun) + at - 1, token] for at, token in enumerate(end)))
 
     options = [*(skill.prompt for skill in ANT), NONE]

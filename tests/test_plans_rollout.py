@@ -14,21 +14,19 @@ import pytest
 from making import make_model, told_agents
 
 from gato import cli, runs
-from gato.experts.commanded import as_actor, obeying
-from gato.experts.shipped import shipped_policy
 from gato.language.plans import parse_plan
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.rollout import prompted
 from gato.rollout.course import Course, Stage, stages
+from gato.rollout.experts import Experts
 from gato.rollout.planned import follow, judge_plan
 from gato.rollout.prompted import Conditions, Request, Rollout
 from gato.rollout.video import write_videos
 from gato.skills.bodies import BODIES, get_body
-from gato.skills.evaluate import Actor, Outcome
+from gato.skills.evaluate import Outcome
 from gato.skills.plan import Plan, Until
 from gato.skills.render import find_renderer
-from gato.skills.table import SKILLS, get_skill
 
 QUIET = Conditions(episodes=3, is_shown=False)
 
@@ -38,41 +36,18 @@ def model() -> Gato:
     return make_model(ModelConfig(size="nano"), BODIES["half-cheetah"].spec)
 
 
-class Crew:
-    """Experts in the model's place: each row's expert is the one of the skill whose prompt it was told last."""
+class Crew(Experts):
+    """Experts in the model's place."""
 
     swapped: dict[str, str] = {}
     """Skill -> whose expert does it."""
 
     def __init__(self, model: Gato, body: str, prompts: Sequence[str], **settings: Any) -> None:
-        self.body, self.prompts = body, list(prompts)
-        self.actors: dict[str, Actor] = {}
+        super().__init__(body, prompts)
 
-    def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
-        actions_BA = np.zeros((len(observations_BO), len(get_body(self.body).spec.action)), np.float32)
-        for prompt in set(self.prompts):
-            rows = [row for row, told in enumerate(self.prompts) if told == prompt]
-            actions_BA[rows] = self._actor(prompt)(observations_BO)[rows]
-        return actions_BA
-
-    def _actor(self, prompt: str) -> Actor:
-        if prompt not in self.actors:
-            told = next(one.id for one in SKILLS.values() if (one.body, one.prompt) == (self.body, prompt))
-            skill = get_skill(self.swapped.get(told, told))
-            policy = shipped_policy(skill.id)
-            theirs = get_skill(policy.skill)
-            self.actors[prompt] = as_actor(obeying(policy, skill, theirs) if theirs.is_commanded else policy)
-        return self.actors[prompt]
-
-    def set_prompt(self, ids: np.ndarray, prompts: Sequence[str]) -> None:
-        for row, prompt in zip(ids, prompts, strict=True):
-            self.prompts[row] = prompt
-
-    def reset(self, ids: np.ndarray) -> None:
-        """Policies hold no state."""
-
-    def retire(self, ids: np.ndarray) -> None:
-        """Nor does a crew."""
+    def skill_of(self, prompt: str) -> str:
+        skill = super().skill_of(prompt)
+        return self.swapped.get(skill, skill)
 
 
 @pytest.fixture

@@ -12,18 +12,23 @@ from transformers import AutoTokenizer
 
 from gato.hub import REVISION, fetch, first_line
 
-FILES = ("*.json", "*.txt", "*.safetensors", "1_Pooling/*")
+FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors", "1_Pooling/*")
+"""Of a Hub repository; chat templates are *.jinja."""
 
 
 def read_pretrained(kind: Any, folder: Path, named: str) -> tuple[Any, Any]:
-    """The tokenizer, and the model by that Auto class, to read with; ValueError where the folder holds none."""
+    """The tokenizer, and the model by that Auto class, to read with; ValueError where the folder holds none, or lacks
+    weights that decide what it says."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return tokenizer, kind.from_pretrained(folder, local_files_only=True).eval()
+        model, loaded = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"{folder} holds no {named} ({first_line(error)}); name one that transformers saved"
         ) from error
+    if missing := sorted(name for name in loaded["missing_keys"] if "pooler" not in name):
+        raise ValueError(f"{folder} holds no {named}: it lacks {len(missing)} of its weights, such as {missing[0]}")
+    return tokenizer, model.eval()
 
 
 def language_folder(name: str) -> Path:

@@ -46,10 +46,14 @@ class Request:
     """At this control step the prompt becomes that one."""
     plan: Plan | None = None
     """What is said instead: its parts one after the other, until the last is over and the episode ends."""
+    decided: tuple[Stage, ...] = ()
+    """What was said instead, where somebody decided it while the body moved; `prompt` is then the task."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """What is said, in order."""
+        if self.decided:
+            return self.decided
         if self.plan is not None:
             return stages(self.plan)
         if self.switch is None:

@@ -26,7 +26,7 @@ from gato.skills.stepper import find_env_spec
 from gato.skills.table import get_skill
 
 SECONDS = 8.0
-"""Simulated time a video shows at most, but of a plan, which is shown whole."""
+"""Simulated time a video shows at most, but of a plan or a task, which is shown whole."""
 MOST_FPS = 32
 """More frames a second than this are left out."""
 FONT_SIZE = 15
@@ -84,7 +84,8 @@ def write_video(rollout: Rollout, path: Path, *, body: str, env_spec: EnvSpec | 
 def _captioned(rollout: Rollout, env_spec: EnvSpec, dt: float, every: int) -> Iterator[np.ndarray]:
     """Pictures with the newest prompt above, and below the time and the skill's reading."""
     font = ImageFont.load_default(size=FONT_SIZE)
-    actions_TA = rollout.actions_TA if rollout.request.plan else rollout.actions_TA[: round(SECONDS / dt)]
+    is_whole = rollout.request.plan or rollout.request.decided
+    actions_TA = rollout.actions_TA if is_whole else rollout.actions_TA[: round(SECONDS / dt)]
     for index, picture in enumerate(frames(env_spec, rollout.request.seed, actions_TA, every=every)):
         step = index * every
         height, width = picture.shape[:2]

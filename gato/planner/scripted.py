@@ -1,0 +1,72 @@
+"""A planner written by hand: it goes to the waypoint and round what it was told to avoid.
+
+In: a `Situation`. Out: a `Choice`. It needs no language model, always says the same of the same, and is what language
+models are compared with. It reads the numbers of what is seen, not the words.
+"""
+
+from __future__ import annotations
+
+import math
+
+from gato.language.matching import match
+from gato.language.text import normalise
+from gato.planner.scene import Sight, within_half_a_turn
+from gato.planner.situation import Choice, Situation
+
+WALKS = ("walk forward", "walk left", "walk backward", "walk right")
+"""By quarter turns to the left."""
+TURNS = ("turn left", "turn right")
+STAND = "stand still"
+STRAY = math.radians(30)
+"""How far the waypoint may lie beside the way it walks before it turns: about what an ant turns in half a second."""
+BERTH = 1.75
+"""m: how wide it goes round what it avoids, counted to the middles of both."""
+RETREAT = math.radians(110)
+"""From the direction of what it avoids, where it is nearer to it than that."""
+AVOIDING = {"avoid", "away", "clear", "around", "round", "past"}
+GOING_ON = {"continue", "resume", "go on", "carry on", "never mind"}
+
+
+class Scripted:
+    """Understands "avoid the ball", "go on", and the phrases of the body's own skills; declines anything else."""
+
+    name = "scripted"
+
+    def decide(self, situation: Situation) -> Choice:
+        """What to do now; ValueError where no waypoint is seen."""
+        if not situation.sights:
+            raise ValueError("the scripted planner goes to waypoints, and sees none")
+        waypoint, *others = situation.sights
+        said = normalise(situation.instruction).strip(" ,") if situation.instruction else ""
+        words = set(said.split())
+        avoided = [one for one in others if one.name in words and AVOIDING & words]
+        direction = detour(waypoint, avoided[0]) if avoided else waypoint.bearing
+        on_the_way = steer(direction, situation.options)
+        if avoided or not said or said in GOING_ON:
+            return Choice(on_the_way)
+        skill = match(said, situation.body)
+        if skill is not None and skill.prompt in situation.options:
+            return Choice(skill.prompt)
+        return Choice(on_the_way, remark="declined the instruction, which it does not understand")
+
+
+def steer(direction: float, options: tuple[str, ...] = (*WALKS, *TURNS)) -> str:
+    """Walks to that side, or turns until it can; `direction` in rad from the heading, positive to the left."""
+    quarter = round(direction / (math.pi / 2))
+    beside = within_half_a_turn(direction - quarter * math.pi / 2)
+    wanted = WALKS[quarter % 4] if abs(beside) <= STRAY else TURNS[beside < 0]
+    if wanted not in options:
+        raise ValueError(f'the scripted planner wants to "{wanted}", which is none of {", ".join(options)}')
+    return wanted
+
+
+def detour(waypoint: Sight, avoided: Sight) -> float:
+    """The direction to the waypoint, or along the tangent of a circle of `BERTH` round what is avoided, on the nearer
+    side; away from it, where it stands within."""
+    beside = within_half_a_turn(waypoint.bearing - avoided.bearing)
+    side = 1.0 if beside >= 0 else -1.0
+    if avoided.distance <= BERTH:
+        return avoided.bearing + side * max(RETREAT, abs(beside))
+    half = math.asin(BERTH / avoided.distance)
+    is_behind_it = waypoint.distance > avoided.distance * math.cos(half)
+    return avoided.bearing + side * half if is_behind_it and abs(beside) < half else waypoint.bearing
