@@ -261,6 +261,8 @@ def _make_parser(name: str, function: Callable[..., Any]) -> ArgumentParser:
             _add_record(parser, hint)
         elif parameter.kind is parameter.KEYWORD_ONLY:
             _add_flag(parser, parameter.name, hint, parameter.default, text)
+        elif typing.get_origin(hint) is tuple:
+            parser.add_argument(parameter.name, type=typing.get_args(hint)[0], nargs="+", help=text)
         elif parameter.default is parameter.empty:
             parser.add_argument(parameter.name, type=hint, help=text)
         else:

@@ -2,10 +2,10 @@
 
 In: an output folder and what made it. Out: a folder that says where it came from and can be walked back to its inputs.
 
-A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`, `logs/`,
-`checkpoints/`, `lightning_logs/`, `wandb/`, `curve.csv`, `*.log` and hidden files hold times and are not, nor is
-`history/`, what an expert was on its way, nor what tells of a shared model: `README.md`, `replay.mp4`, `evaluation/`.
-Put what varies there.
+A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`,
+`comparison.html`, `logs/`, `checkpoints/`, `lightning_logs/`, `wandb/`, `curve.csv`, `*.log` and hidden files hold
+times and are not, nor is `history/`, what an expert was on its way, nor what tells of a shared model: `README.md`,
+`replay.mp4`, `evaluation/`. Put what varies there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ PROVENANCE = "provenance.json"
 MARKER = ".gato-run"
 CURVE, HISTORY, STEADY = "curve.csv", "history", "steady"
 """Beside a shipped expert: figures of its training, policies on the way, another one. It is the same without them."""
-NOT_CONTENT = {PROVENANCE, "report.html", "logs", "checkpoints", "lightning_logs", "wandb", "__pycache__"}
+NOT_CONTENT = {PROVENANCE, "report.html", "comparison.html", "logs", "checkpoints", "lightning_logs", "wandb"}
+NOT_CONTENT |= {"__pycache__"}
 NOT_CONTENT |= {CURVE, HISTORY, STEADY}
 README, REPLAY, EVALUATION = "README.md", "replay.mp4", "evaluation"
 """Beside a shared model: its card, and what that shows. The model is the same without them."""
