@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ CELL = 0.85
 """Inches a cell of the prompt matrix."""
 LETTER = 0.08
 """Inches a letter beside it."""
+LABEL_LETTERS = 34
+"""Of a line of words beside a bar."""
 SCALE = 1.1
 """Inches of the colour scale."""
 
@@ -197,7 +200,7 @@ def score_curve(updates: Sequence[float], scores: Mapping[str, Sequence[float]],
 def overlaid(curves: Mapping[int, tuple[str, Curve]], figure_of: str, *, is_noisy: bool = False) -> Figure:
     """One figure of several trainings against updates: index of the run -> its name, (updates, values).
 
-    The index chooses colour and dash, the same in every chart of a page. `is_noisy`: a running mean over pale values.
+    The index chooses colour and dash, the same in all curves of a page. `is_noisy`: a running mean over pale values.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.0 + 0.2 * -(-len(curves) // 2)), layout="constrained")
@@ -223,7 +226,7 @@ def plan_parts(labels: Sequence[str], by_run: Mapping[str, Sequence[Mapping[str,
     """
     width = 0.75 / len(by_run)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 1.1 + len(labels) * (0.25 + 0.2 * len(by_run))), layout="constrained")
+        figure = Figure(figsize=(6.4, 1.1 + len(labels) * (0.35 + 0.2 * len(by_run))), layout="constrained")
         axes = figure.subplots()
         for index, (name, parts) in enumerate(by_run.items()):
             colour = COLOURS[index % len(COLOURS)]
@@ -233,7 +236,7 @@ def plan_parts(labels: Sequence[str], by_run: Mapping[str, Sequence[Mapping[str,
             axes.barh(places, [part["reached"] for part in parts], width * 0.9, color=colour, alpha=0.25)
             axes.barh(places, done, width * 0.9, color=colour, label=name)
             axes.errorbar(done, places, xerr=[done - low, high - done], fmt="none", ecolor=INK, elinewidth=1)
-        axes.set_yticks(range(len(labels)), [f"{n}. {label}" for n, label in enumerate(labels, start=1)])
+        axes.set_yticks(range(len(labels)), [textwrap.fill(label, LABEL_LETTERS) for label in labels])
         axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()
         axes.set_xlim(0, 1.02)
