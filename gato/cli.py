@@ -46,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "data list": api.data_list,
     "data show": api.data_show,
     "data check": api.data_check,
+    "data view": api.data_view,
     "fit": api.fit,
     "validate": api.validate,
     "test": api.test,

@@ -64,13 +64,13 @@ if (matchMedia("(prefers-reduced-motion: reduce)").matches)
 """Readers who asked their machine for less motion start the videos themselves."""
 
 
-def document(title: str, lead: str, body: str, footer: str) -> str:
-    """The whole page. `title` is text, the others HTML."""
+def document(title: str, lead: str, body: str, footer: str, *, style: str = "") -> str:
+    """The whole page. `title` is text, the others HTML; `style` is what only this page has."""
     name = html.escape(title)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n{lead}\n"
+        f"<title>{name}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n{lead}\n"
         f"{body}\n</main>\n<footer>{footer}</footer>\n<script>{STILL}</script>\n</body>\n</html>\n"
     )
 
