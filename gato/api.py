@@ -260,6 +260,26 @@ def data_check(dataset: str, *, replay: int = 3, clip_actions: bool = False) -> 
     return check_dataset(dataset, replay=replay, clip_actions=clip_actions).json()
 
 
+def data_view(dataset: str, *, out: str, episodes: int = 4, every: int = 2, model: str = "") -> Path:
+    """Write a page to scroll through episodes: pictures beside plots of every number, tokens, clipped values.
+
+    Works for anybody's Minari dataset; where its episodes cannot be drawn, the page says why and has the plots.
+
+    Example:
+        gato data view gato/half-cheetah/run-forward-v0 --out workspace/view.html
+
+    Args:
+        dataset: Minari id.
+        out: Page to write, FILE.html.
+        episodes: How many, spread over the dataset.
+        every: Control steps from picture to picture.
+        model: Whose tokens are shown, a name as for gato eval; by default by the statistics of this dataset alone.
+    """
+    from gato.reporting.dataset_view import write_view
+
+    return write_view(dataset, out=out, num_episodes=episodes, every=every, model=model)
+
+
 def fit(arguments: list[str]) -> str | Path | dict[str, Any]:
     """Train the transformer on recorded datasets (LightningCLI): the model's folder, or a help text.
 

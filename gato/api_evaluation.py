@@ -73,17 +73,23 @@ def _hearing() -> Callable[[str, str], str | None]:
     return heard_by(make_listener())
 
 
-def report(results: str, *, out: str = "", picture: str = "") -> Path:
-    """Write one page (report.html) from the JSON of `gato eval`.
+def report(runs: tuple[str, ...], *, out: str = "", picture: str = "") -> Path:
+    """Write one page of a run, or one that compares several: scores, prompt matrices, plans, learning curves, videos.
+
+    A run is a folder of gato eval or of gato fit. The page needs nothing from outside and is small enough to mail.
 
     Example:
         gato report workspace/demo
 
     Args:
-        results: Folder with results.json, or that file.
-        out: Page to write; by default report.html beside the results.
-        picture: Also write the prompt matrix there, as a PNG.
+        runs: Folders of gato eval (or their results.json) and of gato fit; evaluations of one suite.
+        out: Page to write; by default report.html in the run, comparison.html beside the first of several.
+        picture: Also write the prompt matrix of the one run there, as a PNG.
     """
-    from gato.report import write_report
+    from gato.report import write_comparison, write_report
 
-    return write_report(results, out=out, picture=picture)
+    if len(runs) == 1:
+        return write_report(runs[0], out=out, picture=picture)
+    if picture:
+        raise ValueError(f"--picture is of one run; got {len(runs)}: {', '.join(runs)}")
+    return write_comparison(runs, out=out)

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "data list": api.data_list,
     "data show": api.data_show,
     "data check": api.data_check,
+    "data view": api.data_view,
     "fit": api.fit,
     "validate": api.validate,
     "test": api.test,
@@ -263,6 +264,8 @@ def _make_parser(name: str, function: Callable[..., Any]) -> ArgumentParser:
             _add_record(parser, hint)
         elif parameter.kind is parameter.KEYWORD_ONLY:
             _add_flag(parser, parameter.name, hint, parameter.default, text)
+        elif typing.get_origin(hint) is tuple:
+            parser.add_argument(parameter.name, type=typing.get_args(hint)[0], nargs="+", help=text)
         elif parameter.default is parameter.empty:
             parser.add_argument(parameter.name, type=hint, help=text)
         else:

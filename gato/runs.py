@@ -2,10 +2,10 @@
 
 In: an output folder and what made it. Out: a folder that says where it came from and can be walked back to its inputs.
 
-A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`, `logs/`,
-`checkpoints/`, `lightning_logs/`, `wandb/`, `curve.csv`, `*.log` and hidden files hold times and are not, nor is
-`history/`, what an expert was on its way, nor what tells of a shared model: `README.md`, `replay.mp4`, `evaluation/`.
-Put what varies there.
+A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`,
+`comparison.html`, `logs/`, `checkpoints/`, `lightning_logs/`, `wandb/`, `curve.csv`, `*.log` and hidden files hold
+times and are not, nor is `history/`, what an expert was on its way, nor what tells of a shared model: `README.md`,
+`replay.mp4`, `evaluation/`. Put what varies there.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from gato.ancestry import fold, unfold
+
 PROVENANCE = "provenance.json"
 MARKER = ".gato-run"
 CURVE, HISTORY, STEADY = "curve.csv", "history", "steady"
 """Beside a shipped expert: figures of its training, policies on the way, another one. It is the same without them."""
-NOT_CONTENT = {PROVENANCE, "report.html", "logs", "checkpoints", "lightning_logs", "wandb", "__pycache__"}
+NOT_CONTENT = {PROVENANCE, "report.html", "comparison.html", "logs", "checkpoints", "lightning_logs", "wandb"}
+NOT_CONTENT |= {"__pycache__"}
 NOT_CONTENT |= {CURVE, HISTORY, STEADY}
 README, REPLAY, EVALUATION = "README.md", "replay.mp4", "evaluation"
 """Beside a shared model: its card, and what that shows. The model is the same without them."""
@@ -201,8 +204,7 @@ def write_provenance(
     kept = {name: dict(entry) for name, entry in inputs.items()}
     for entry in kept.values():
         if "path" in entry:
-            relative = os.path.relpath(entry["path"], place)
-            entry["path"] = str(Path(entry["path"]).resolve()) if relative.startswith("../..") else relative
+            entry["path"] = neighbour(entry["path"], place) or str(Path(entry["path"]).resolve())
     record = {
         "command": command,
         "config": config,
@@ -213,8 +215,14 @@ def write_provenance(
         "python": platform.python_version(),
         "packages": package_versions(),
     }
-    write_json(place / PROVENANCE, record)
+    write_json(place / PROVENANCE, fold(record))
     return record
+
+
+def neighbour(path: str | Path, folder: str | Path) -> str:
+    """The relative path from a folder to what lies in it or beside it; "" for what is farther away."""
+    relative = os.path.relpath(path, folder)
+    return "" if relative.startswith("../..") else relative
 
 
 def read_provenance(folder: str | Path) -> dict[str, Any]:
@@ -223,7 +231,11 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
     path = (place if place.is_dir() else place.parent) / PROVENANCE
     if not path.is_file():
         raise ValueError(f"{place} has no {PROVENANCE}: it was not made by gato, or its run did not finish")
-    return read_json(path)
+    record = read_json(path)
+    try:
+        return unfold(record)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}; make it again, or copy it again") from error
 
 
 @dataclass(frozen=True)
@@ -300,17 +312,20 @@ def lineage(
 
     For the walk itself: `expected` is the hash that the artifact's user recorded, `beside` the user's folder, from
     which relative paths lead, `seen` the folders on the way here, and `memory` what the user wrote down about it:
-    of a shipped expert's ancestors only their commands are kept.
+    of a shipped expert's ancestors only their commands are kept. What lies here under the name of something that is
+    remembered, but is another thing, is not it: elsewhere, names of folders mean other folders.
     """
+    command, inputs = (memory or {}).get("command", ""), (memory or {}).get("inputs", {})
     found = find_artifact(path, beside=beside)
-    if found is None:
-        command, inputs = (memory or {}).get("command", ""), (memory or {}).get("inputs", {})
+    now = content_hash(found) if found is not None else ""
+    is_namesake = bool(command) and "path" not in (memory or {}) and now != expected
+    if found is None or is_namesake:
         ancestors = tuple(_ancestor(key, entry, beside, seen) for key, entry in inputs.items())
         return Artifact(name, str(path), "remembered" if command else "missing", command, expected, ancestors, expected)
     place = found.resolve()
     is_relative = beside is not None and (beside / str(path)).exists()
     shown = os.path.relpath(place) if is_relative else str(path)
-    now, home = content_hash(place), _home(place, seen)
+    home = _home(place, seen)
     if home is None:
         is_changed = expected not in ("", now)
         return Artifact(name, shown, "changed" if is_changed else "untracked", "", now, (), expected)

@@ -169,6 +169,20 @@ class Score:
         return {"mean": self.mean, "ci95": list(self.ci95), "episodes": list(self.episodes)}
 
 
+def grouped_interval(groups: Iterable[Iterable[float]], *, resamples: int = 2000) -> tuple[float, float]:
+    """Bootstrap 95 % interval of the mean of the groups' means: values are drawn anew within each group, groups stay.
+
+    At least one group, each with at least one value.
+    """
+    rng, total, count = np.random.default_rng(0), np.zeros(resamples), 0
+    for group in groups:
+        values = np.asarray(list(group), np.float64)
+        total += values[rng.integers(len(values), size=(resamples, len(values)))].mean(1)
+        count += 1
+    low, high = np.percentile(total / count, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def share_interval(successes: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share, which is never of no width; `trials` at least 1."""
     share, z2 = successes / trials, 1.96**2

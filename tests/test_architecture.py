@@ -57,6 +57,7 @@ ROOMS = {
 }
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
 SAME_ROOM = {
+    "ancestry": "runs",
     "record": "recording",
     "report": "reporting",
     "api": "cli",

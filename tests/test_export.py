@@ -130,6 +130,49 @@ def test_the_lineage_is_kept_and_told_where_the_model_is_not(model: Path, tmp_pa
     assert dataset.inputs[0].content_hash == "fedcba9876543210"
 
 
+def folders_named(made: Path) -> list[str]:
+    """Texts of the provenance that are, or hold, a path from the root."""
+    texts, left = [], [json.loads((made / runs.PROVENANCE).read_text())]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            left += one
+        elif isinstance(one, str) and re.search(r"(^|[\s'\"=:])/", one):
+            texts.append(one)
+    return texts
+
+
+def test_the_provenance_names_no_folder_of_this_machine(model: Path, results: Path, tmp_path: Path) -> None:
+    """A model that is not beside its export was named by its absolute path, and so were command and results."""
+    command = f"gato fit -c '{tmp_path}/my configs/x.yaml' --expert sb3:/somewhere/agent.zip --out=/fit"
+    inputs = {"/here/first": {"id": "/here/first", "hash": "12"}}
+    runs.write_provenance(model, command=command, config={}, seeds={}, inputs=inputs)
+    made = export_model(model, out=tmp_path / "far" / "away" / "shared", results=results)
+    assert folders_named(made) == [] and str(tmp_path) not in (made / runs.PROVENANCE).read_text()
+    record = runs.read_provenance(made)
+    source = record["inputs"]["model"]
+    assert source["command"] == "gato fit -c 'my configs/x.yaml' --expert sb3:somewhere/agent.zip --out=fit"
+    assert source["inputs"] == {"here/first": {"id": "here/first", "hash": "12"}}
+    assert (source["id"], "path" in source) == ("fit/model", False)
+    assert record["config"]["results"] == f"{tmp_path.name}/eval"
+    (found,) = runs.lineage(made).inputs
+    assert (found.status, found.content_hash) == ("remembered", runs.content_hash(model))
+
+
+def test_beside_its_export_a_model_is_found_by_a_relative_path(model: Path, tmp_path: Path) -> None:
+    made = export_model(model, out=tmp_path / "shared")
+    assert runs.read_provenance(made)["inputs"]["model"]["path"] == "../fit/model" and folders_named(made) == []
+
+
+def test_a_model_that_ships_is_told_by_its_name(tmp_path: Path) -> None:
+    made = export_model("gato-small", out=tmp_path / "shared")
+    source = runs.read_provenance(made)["inputs"]["model"]
+    assert source["id"] == "gato-small" and "path" not in source and folders_named(made) == []
+    assert (made / runs.PROVENANCE).stat().st_size < 200_000
+
+
 def test_what_was_trained_on_is_told_by_the_hash_of_then(model: Path, tmp_path: Path, minari_root: Path) -> None:
     """A dataset recorded anew since is not what the model has learned from."""
     (minari_root / "gato/half-cheetah/run-forward-v0").mkdir(parents=True)
@@ -137,7 +180,7 @@ def test_what_was_trained_on_is_told_by_the_hash_of_then(model: Path, tmp_path: 
     made = export_model(model, out=tmp_path / "shared")
     assert "`0123456789abcdef`" in (made / "README.md").read_text()
     kept = runs.read_provenance(made)["inputs"]["model"]["inputs"]["gato/half-cheetah/run-forward-v0"]
-    assert kept == {"id": "gato/half-cheetah/run-forward-v0", "hash": "0123456789abcdef"}
+    assert (kept["hash"], kept["command"]) == ("0123456789abcdef", "gato record half-cheetah/run-forward")
 
 
 def test_the_card_has_scores_as_the_hub_reads_them(model: Path, results: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from making import make_model
 from test_data_minari_io import make_foreign
 
 from gato import cli, runs
+from gato.ancestry import unfold
 from gato.data.minari_io import open_dataset
 from gato.model.config import ModelConfig
 from gato.model.find import CONFIG, FILES
@@ -107,7 +108,7 @@ def test_folders_of_this_machine_stay_here(shared: Path, hub: FakeHub, tmp_path:
     push(str(shared), "somebody/gato-nano", is_sent=True)
     sent = hub.files["provenance.json"].decode()
     assert "/home/" not in sent and str(tmp_path) not in sent
-    source = json.loads(sent)["inputs"]["model"]
+    source = unfold(json.loads(sent))["inputs"]["model"]
     assert source["command"] == "gato fit -c configs/x.yaml --out somebody/fit"
     assert source["hash"] == runs.read_provenance(shared)["inputs"]["model"]["hash"]
 

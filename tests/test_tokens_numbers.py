@@ -123,3 +123,15 @@ def test_discrete_values_out_of_range_or_broken_are_refused(value, message):
 def test_more_than_1024_discrete_values_are_refused():
     with pytest.raises(ValueError, match="at most 1024 values, got key 0..1024"):
         DiscreteCodec((Element("key", "discrete", 0, 1024),))
+
+
+def test_what_is_outside_is_told_number_by_number():
+    codec = NumberCodec.standardised(np.array([10.0]), np.array([2.0]))
+    assert codec.outside(column(2, 18, 1.9, 18.1, 10))[:, 0].tolist() == [False, False, True, True, False]
+    assert MuLawCodec().outside(column(-256, 256, -257, 300))[:, 0].tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("codec", [NumberCodec.standardised(np.array([1.0, -3.0]), np.array([0.1, 2.0])), MuLawCodec()])
+def test_as_many_are_outside_as_encoding_counts(codec):
+    values = np.random.default_rng(0).normal(scale=200, size=(5000, 2)).astype(np.float32)
+    assert codec.outside(values).sum() == codec.encode(values)[1] > 0

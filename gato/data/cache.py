@@ -24,6 +24,7 @@ from gato.data.check import clip_episode, count_outside, episode_problems
 from gato.data.minari_io import Dataset, episodes
 from gato.runs import read_json, write_json
 from gato.specs import COMMANDS, Episode
+from gato.tokens.codec import Codec
 
 FORMAT = 2
 """Of the cache; another one is built again."""
@@ -109,6 +110,16 @@ def pooled_statistics(caches: Sequence[Cache], what: str = "observations_TO") ->
     mean = np.mean(means, 0)
     variance = np.mean(squares, 0) - np.square(mean)
     return centre + mean, np.sqrt(np.maximum(variance, 0.0))
+
+
+def know_body(codec: Codec, caches: Sequence[Cache]) -> None:
+    """Make the codec know the one body of these caches by their statistics; one that it knows keeps its first."""
+    spec = caches[0].dataset.spec
+    mean_O, std_O = pooled_statistics(caches)
+    action_mean_A, action_std_A = None, None
+    if not np.isfinite([spec.action_low, spec.action_high]).all():
+        action_mean_A, action_std_A = pooled_statistics(caches, "targets_TA")
+    codec.add_body(spec, mean_O, std_O, action_mean_A=action_mean_A, action_std_A=action_std_A)
 
 
 def _columns(dataset: Dataset) -> dict[str, tuple[int, ...]]:

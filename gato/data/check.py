@@ -186,7 +186,7 @@ def _replay(dataset: Dataset, wanted: int) -> tuple[int, list[str], list[str]]:
         if episode.seed is None:
             environment.close()
             return replayed, differences, [f"not replayed: episode {index} stores no seed"]
-        difference = next(_differences(environment, dataset, episode), None)
+        difference = next(differences_of(environment, dataset, episode), None)
         if difference is None:
             replayed += 1
         else:
@@ -195,7 +195,7 @@ def _replay(dataset: Dataset, wanted: int) -> tuple[int, list[str], list[str]]:
     return replayed, differences, []
 
 
-def _differences(environment: gymnasium.Env, dataset: Dataset, episode: Episode) -> Iterator[str]:
+def differences_of(environment: gymnasium.Env, dataset: Dataset, episode: Episode) -> Iterator[str]:
     """What differs between the stored episode and the same actions stepped again, in order."""
     observation, _ = environment.reset(seed=episode.seed)
     prompt_id = -1

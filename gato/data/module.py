@@ -14,11 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from gato.data.cache import Cache, open_cache, pooled_statistics
+from gato.data.cache import Cache, know_body, open_cache
 from gato.data.minari_io import open_dataset
 from gato.data.mixture import Mixture, Source, WindowShape
 from gato.sequences import Layout, build_rows
@@ -78,12 +77,8 @@ class GatoDataModule(lightning.LightningDataModule):
         """Open the caches and make the codec know every body."""
         self.caches = self._open()
         self.codec = self.codec or Codec()
-        for spec, caches in self._by_body():
-            mean_O, std_O = pooled_statistics(caches)
-            action_mean_A, action_std_A = None, None
-            if not np.isfinite([spec.action_low, spec.action_high]).all():
-                action_mean_A, action_std_A = pooled_statistics(caches, "targets_TA")
-            self.codec.add_body(spec, mean_O, std_O, action_mean_A=action_mean_A, action_std_A=action_std_A)
+        for _, caches in self._by_body():
+            know_body(self.codec, caches)
         for skill, best in self._best_returns().items():
             self.codec.best_returns.setdefault(skill, best)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ ACCENT = "#2f74d9"
 """Of luminance 0.18: black and white letters on it are equally readable (contrast 4.5)."""
 COLOURS = ("#2f74d9", "#d9622f", "#2a9d6f", "#a05bd6", "#c99a1a", "#d24a86", "#4a9fb5")
 """Mid-tones, told apart on white and on black."""
+DASHES = ("-", "--", ":")
+"""Of lines, once there are more than colours."""
+Curve = tuple[Sequence[float], Sequence[float]]
+"""Updates, and a figure at each."""
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "svg.fonttype": "path",
@@ -41,6 +46,8 @@ CELL = 0.85
 """Inches a cell of the prompt matrix."""
 LETTER = 0.08
 """Inches a letter beside it."""
+LABEL_LETTERS = 34
+"""Of a line of words beside a bar."""
 SCALE = 1.1
 """Inches of the colour scale."""
 
@@ -187,6 +194,55 @@ def score_curve(updates: Sequence[float], scores: Mapping[str, Sequence[float]],
         axes.set_ylabel("normalised score (1 = expert)")
         axes.grid(alpha=0.2)
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def overlaid(curves: Mapping[int, tuple[str, Curve]], figure_of: str, *, is_noisy: bool = False) -> Figure:
+    """One figure of several trainings against updates: index of the run -> its name, (updates, values).
+
+    The index chooses colour and dash, the same in all curves of a page. `is_noisy`: a running mean over pale values.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.0 + 0.2 * -(-len(curves) // 2)), layout="constrained")
+        axes = figure.subplots()
+        for index, (name, (updates, values)) in curves.items():
+            colour, dash = COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
+            if is_noisy:
+                axes.plot(updates, values, color=colour, alpha=0.2, linewidth=0.6)
+            shown = _running_mean(values) if is_noisy else values
+            marker = "" if is_noisy else "."
+            axes.plot(updates, shown, color=colour, linestyle=dash, marker=marker, linewidth=1.6, label=name)
+        axes.set_xlabel("updates")
+        axes.set_ylabel(figure_of)
+        axes.grid(alpha=0.2)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def plan_parts(labels: Sequence[str], by_run: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Bars: for each part of one plan and each run, episodes that came to it (pale) and that did it, with interval.
+
+    `by_run`: name of a run -> its "plan_parts"; the name of the only one may be empty.
+    """
+    width = 0.75 / len(by_run)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 1.1 + len(labels) * (0.35 + 0.2 * len(by_run))), layout="constrained")
+        axes = figure.subplots()
+        for index, (name, parts) in enumerate(by_run.items()):
+            colour = COLOURS[index % len(COLOURS)]
+            places = [row + (index - (len(by_run) - 1) / 2) * width for row in range(len(labels))]
+            done = [part["success"]["mean"] for part in parts]
+            low, high = np.array([part["success"]["ci95"] for part in parts]).T
+            axes.barh(places, [part["reached"] for part in parts], width * 0.9, color=colour, alpha=0.25)
+            axes.barh(places, done, width * 0.9, color=colour, label=name)
+            axes.errorbar(done, places, xerr=[done - low, high - done], fmt="none", ecolor=INK, elinewidth=1)
+        axes.set_yticks(range(len(labels)), [textwrap.fill(label, LABEL_LETTERS) for label in labels])
+        axes.tick_params(axis="y", length=0)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.02)
+        axes.set_xlabel("share of episodes")
+        if "" not in by_run:
+            figure.legend(loc="outside upper center", ncols=min(len(by_run), 3))
     return figure
 
 

@@ -18,6 +18,7 @@ body { margin: 0 auto; padding: 1.2rem 1rem 3rem; max-width: 64rem; color: var(-
   font: 16px/1.55 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.3rem); line-height: 1.2; margin: .6rem 0 1.2rem; text-wrap: balance; }
 h2 { font-size: 1.3rem; margin: 2.6rem 0 .3rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
 p { margin: .3rem 0 .9rem; color: var(--soft); max-width: 46rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; }
 .tiles div { background: var(--card); border-radius: .6rem; padding: .8rem .9rem; }
@@ -63,13 +64,13 @@ if (matchMedia("(prefers-reduced-motion: reduce)").matches)
 """Readers who asked their machine for less motion start the videos themselves."""
 
 
-def document(title: str, lead: str, body: str, footer: str) -> str:
-    """The whole page. `title` is text, the others HTML."""
+def document(title: str, lead: str, body: str, footer: str, *, style: str = "") -> str:
+    """The whole page. `title` is text, the others HTML; `style` is what only this page has."""
     name = html.escape(title)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n{lead}\n"
+        f"<title>{name}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n{lead}\n"
         f"{body}\n</main>\n<footer>{footer}</footer>\n<script>{STILL}</script>\n</body>\n</html>\n"
     )
 
@@ -104,3 +105,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, *, t
 def figure(svg: str, words: str) -> str:
     """A picture with the words of it for those who do not see it."""
     return f'<figure role="img" aria-label="{html.escape(words)}">{svg}</figure>'
+
+
+def interval(bounds: Sequence[float], form: str) -> str:
+    """[low, high], softly."""
+    low, high = bounds
+    return f'<span class="interval">[{low:{form}}, {high:{form}}]</span>'
+
+
+def number(value: float | None, form: str) -> str:
+    """The number, or a dash where there is none."""
+    return "–" if value is None else format(value, form)

@@ -8,16 +8,22 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from gato.reporting import charts
-from gato.reporting.page import figure, section, table
-from gato.reporting.sources import Sources
-from gato.runs import Artifact, lineage, package_versions, read_provenance
+from matplotlib.figure import Figure
 
+from gato.reporting import charts
+from gato.reporting.page import figure, interval, number, section, table
+from gato.reporting.sources import Sources
+from gato.runs import PROVENANCE, Artifact, lineage, package_versions, read_provenance
+
+MOST_BYTES = 19_000_000
+"""Of a page, videos and all: it can be mailed."""
 MOST_VIDEOS = 14
-"""Videos in a page: each is some hundred kilobytes."""
+"""Of one run in a page: readers watch no more."""
 ARMS = {
     "correct": "the canonical prompt",
     "wrong": "the prompt of another skill of the body",
@@ -30,11 +36,18 @@ ARMS = {
     "contradictory": "the canonical prompt, and another skill's after it",
 }
 """Ways of saying it, in words."""
+MATRIX_WORDS = (
+    "Row: what was said. Column: what was done, by the rule of each skill. Words that work give ones on the diagonal "
+    "and zeros elsewhere."
+)
+MATRIX_SCALE = '<div class="scale">share of episodes: 0 <i></i> 1</div>'
 
 
 def title(sources: Sources) -> str:
     """One sentence, as text."""
-    skills = sources.results["tasks"]
+    if not sources.results:
+        return f"The training of {sources.folder.resolve().name}"
+    skills = sources.tasks
     bodies = {skill.split("/")[0] for skill in skills}
     if not skills:
         return "What one transformer does when it is told"
@@ -60,22 +73,50 @@ def lead(sources: Sources) -> str:
     return f'<div class="tiles">{tiles}</div>'
 
 
-def videos(sources: Sources) -> str:
-    """A few seconds of every prompt, side by side, in the order of the scores."""
+def videos(sources: Sources, *, room: int) -> str:
+    """A few seconds of every prompt, side by side, in the order of the scores; at most `room` bytes of them."""
     paths = sources.videos
-    shown = []
-    for path in paths[:MOST_VIDEOS]:
-        words = html.escape(path.stem.rpartition("-")[0].replace("-", " "))
-        data = base64.b64encode(path.read_bytes()).decode()
-        shown.append(
-            f'<div><video autoplay muted loop playsinline controls aria-label="Video: {words}" '
-            f'src="data:video/mp4;base64,{data}"></video>{words}</div>'
-        )
-    if not shown:
+    shown = fitting([(path,) for path in paths], room)[:MOST_VIDEOS]
+    if not paths:
         return ""
-    more = f" {len(paths) - MOST_VIDEOS} more lie in videos/." if len(paths) > MOST_VIDEOS else ""
+    more = left_out([path for path in paths if (path,) not in shown])
     words = f"The same weights in every picture; only the body and the words above it differ.{more}"
-    return section("Told, and done", words, f'<div class="videos">{"".join(shown)}</div>')
+    films = "".join(film(path, film_words(path)) for (path,) in shown)
+    return section("Told, and done", words, f'<div class="videos">{films}</div>')
+
+
+def fitting(groups: Sequence[tuple[Path, ...]], room: int) -> list[tuple[Path, ...]]:
+    """Those groups of videos, in order, that fit into so many bytes of a page."""
+    shown = []
+    for group in groups:
+        size = sum(4 * -(-path.stat().st_size // 3) + 200 for path in group)  # base64, and its element
+        if size <= room:
+            shown.append(group)
+            room -= size
+    return shown
+
+
+def left_out(paths: Sequence[Path]) -> str:
+    """A sentence on videos that the page does not hold; "" for none."""
+    if not paths:
+        return ""
+    size = sum(path.stat().st_size for path in paths) / 1e6
+    folders = ", ".join(dict.fromkeys(str(path.parent) for path in paths))
+    return f" {len(paths)} more ({size:.1f} MB) lie in {html.escape(folders)}: the page is kept small enough to mail."
+
+
+def film_words(path: Path) -> str:
+    """Body and prompt of a video, by its name; HTML."""
+    return html.escape(path.stem.rpartition("-")[0].replace("-", " "))
+
+
+def film(path: Path, words: str) -> str:
+    """A video inside the page; `words` are HTML."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return (
+        f'<div><video autoplay muted loop playsinline controls aria-label="Video: {words}" '
+        f'src="data:video/mp4;base64,{data}"></video>{words}</div>'
+    )
 
 
 def scores(sources: Sources) -> str:
@@ -85,13 +126,13 @@ def scores(sources: Sources) -> str:
         [
             f"“{html.escape(task['prompt'])}”",
             html.escape(skill),
-            f"{task['return']['mean']:,.0f} {_interval(task['return']['ci95'], ',.0f')}",
-            _number(task["expert"], ",.0f"),
-            _number(task["random"], ",.0f"),
-            _normalised(task),
-            _number(task["success"], ".0%"),
+            f"{task['return']['mean']:,.0f} {interval(task['return']['ci95'], ',.0f')}",
+            number(task["expert"], ",.0f"),
+            number(task["random"], ",.0f"),
+            normalised(task),
+            number(task["success"], ".0%"),
         ]
-        for skill, task in results["tasks"].items()
+        for skill, task in sources.tasks.items()
     ]
     if not rows:
         return ""
@@ -104,15 +145,19 @@ def scores(sources: Sources) -> str:
     return section("Scores", words, table(head, rows, "Scores of every skill", texts=2))
 
 
-def _normalised(task: Mapping[str, Any]) -> str:
+def normalised(task: Mapping[str, Any]) -> str:
     """(return - random) / (expert - random), with the interval of the return."""
     if task["normalised"] is None:
         return "–"
     floor, span = task["random"], task["expert"] - task["random"]
     low, high = sorted((bound - floor) / span for bound in task["return"]["ci95"])
-    width = 100 * min(max(task["normalised"], 0), 1)
-    bar = f'<i class="bar" style="width:{width:.0f}%"></i>'
-    return f"<b>{task['normalised']:.3f}</b> {_interval((low, high), '.2f')}{bar}"
+    return score(task["normalised"], (low, high))
+
+
+def score(value: float, bounds: Sequence[float]) -> str:
+    """A normalised score, its interval, and a bar as long as it is good."""
+    bar = f'<i class="bar" style="width:{100 * min(max(value, 0), 1):.0f}%"></i>'
+    return f"<b>{value:.3f}</b> {interval(bounds, '.2f')}{bar}"
 
 
 def answers(sources: Sources) -> str:
@@ -122,7 +167,7 @@ def answers(sources: Sources) -> str:
             html.escape(one["body"]),
             f"“{html.escape(one['prompt'])}”",
             html.escape(one["skill"] or "–"),
-            _number(one["success"], ".0%"),
+            number(one["success"], ".0%"),
             ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in one["measured"].items()),
         ]
         for one in sources.results.get("prompts", [])
@@ -135,23 +180,24 @@ def answers(sources: Sources) -> str:
 
 def matrices(sources: Sources) -> str:
     """A square a body: prompt given by behaviour measured."""
-    shown = []
-    for body, matrix in sources.matrices.items():
-        names = [behaviour.split("/")[-1] for behaviour in matrix["behaviours"]]
-        told = [
-            f"Told “{prompt}”: " + ", ".join(f"{name} {rate:.2f}" for name, rate in zip(names, rates, strict=True))
-            for prompt, rates in zip(matrix["prompts"], matrix["rate"], strict=True)
-        ]
-        drawn = charts.to_svg(charts.prompt_matrix(sources.matrices, only=body), f"matrix-{body}")
-        shown.append(figure(drawn, f"Prompt matrix of {body}. {'. '.join(told)}."))
+    shown = [
+        matrix_figure(matrix, charts.prompt_matrix(sources.matrices, only=body), body)
+        for body, matrix in sources.matrices.items()
+    ]
     if not shown:
         return ""
-    words = (
-        "Row: what was said. Column: what was done, by the rule of each skill. Words that work give ones on the "
-        "diagonal and zeros elsewhere."
-    )
-    scale = '<div class="scale">share of episodes: 0 <i></i> 1</div>'
-    return section("The prompt matrix", words, f'<div class="figures">{"".join(shown)}</div>{scale}')
+    return section("The prompt matrix", MATRIX_WORDS, f'<div class="figures">{"".join(shown)}</div>{MATRIX_SCALE}')
+
+
+def matrix_figure(matrix: Mapping[str, Any], drawn: Figure, name: str) -> str:
+    """The square of one body (and run), which are its `name`; with all its numbers for who does not see it."""
+    names = [behaviour.split("/")[-1] for behaviour in matrix["behaviours"]]
+    told = [
+        f"Told “{prompt}”: " + ", ".join(f"{name} {rate:.2f}" for name, rate in zip(names, rates, strict=True))
+        for prompt, rates in zip(matrix["prompts"], matrix["rate"], strict=True)
+    ]
+    svg = charts.to_svg(drawn, "matrix-" + re.sub(r"[^\w-]+", "-", name))
+    return figure(svg, f"Prompt matrix of {name}. {'. '.join(told)}.")
 
 
 def ablation(sources: Sources) -> str:
@@ -192,7 +238,7 @@ def switching(sources: Sources) -> str:
         [
             html.escape(body),
             f"{one['rate']:.0%}",
-            _number(one["median_seconds"], ".1f"),
+            number(one["median_seconds"], ".1f"),
             str(one["falls"]),
             str(one["trials"]),
         ]
@@ -267,25 +313,20 @@ def _artifact(artifact: Artifact) -> str:
 
 def again(sources: Sources) -> str:
     """Commands that make the results, and the page."""
-    made = (sources.folder / "provenance.json").is_file()
-    commands = [read_provenance(sources.folder)["command"]] if made else []
-    lines = html.escape("\n".join([*commands, f"gato report {sources.folder}"]))
+    lines = html.escape("\n".join([*made_by(sources), f"gato report {sources.folder}"]))
     return section("Again", "What makes the results, and this page.", f"<pre>{lines}</pre>")
+
+
+def made_by(sources: Sources) -> list[str]:
+    """The command that made it, where it is known: of a training run it stands with its model."""
+    places = [sources.folder] if sources.results else [sources.model]
+    return [read_provenance(place)["command"] for place in places if place and (place / PROVENANCE).is_file()]
 
 
 def footer() -> str:
     """Versions."""
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     return f"Made by Gato with {html.escape(versions)}."
-
-
-def _interval(bounds: Sequence[float], form: str) -> str:
-    low, high = bounds
-    return f'<span class="interval">[{low:{form}}, {high:{form}}]</span>'
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
 
 
 def _clock(seconds: float) -> str:

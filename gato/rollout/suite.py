@@ -23,7 +23,7 @@ from gato.skills.bodies import get_body
 from gato.skills.evaluate import Actor, evaluation_seeds, random_actor, run_episodes
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import SKILLS, Skill, get_skill
-from gato.specs import Score, near_match
+from gato.specs import Score, grouped_interval, near_match
 
 
 @dataclass(frozen=True)
@@ -146,13 +146,12 @@ class Results:
         known = [task for task in self.tasks if task.normalised is not None]
         if not known:
             return None
-        rng, total = np.random.default_rng(0), np.zeros(resamples)
-        for task in known:
-            low, high = task.reference.random or 0.0, task.reference.expert or 0.0
-            scores = (np.array(task.return_.episodes) - low) / (high - low)
-            total += scores[rng.integers(len(scores), size=(resamples, len(scores)))].mean(1)
-        low, high = np.percentile(total / len(known), [2.5, 97.5])
-        return float(low), float(high)
+        bounds = [(task.reference.random or 0.0, task.reference.expert or 0.0) for task in known]
+        scores = [
+            (np.array(task.return_.episodes) - low) / (high - low)
+            for task, (low, high) in zip(known, bounds, strict=True)
+        ]
+        return grouped_interval(scores, resamples=resamples)
 
     def _normalised(self) -> list[float]:
         return [task.normalised for task in self.tasks if task.normalised is not None]

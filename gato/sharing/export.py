@@ -11,7 +11,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -20,6 +20,7 @@ from gato.hub import HUB_ID
 from gato.model.find import FILES, find_model
 from gato.model.gato import Gato
 from gato.reporting.sources import RESULTS, Sources, read_sources
+from gato.sharing.folders import without_folders
 from gato.sharing.model_card import Shared, model_card
 
 Precision = Literal["bf16", "fp32"]
@@ -65,16 +66,25 @@ def export_model(
         videos=_copy_evaluation(sources, folder) if sources else (),
     )
     runs.write_atomic(folder / runs.README, model_card(shared).encode())
-    words = ["--results", str(results)] if str(results) else []
-    words += ["--datasets", *datasets] if datasets else []
+    options = ["--out", str(out), "--dtype", dtype]
+    options += ["--results", str(results)] if str(results) else []
+    options += ["--datasets", *datasets] if datasets else []
     runs.write_provenance(
         folder,
-        command=shlex.join(["gato", "export", str(model), "--out", str(out), "--dtype", dtype, *words]),
-        config={"dtype": dtype, "results": str(results), "datasets": list(datasets)},
+        command=without_folders(shlex.join(["gato", "export", str(model), *options])),
+        config=without_folders({"dtype": dtype, "results": str(results), "datasets": list(datasets)}),
         seeds={},
-        inputs={"model": runs.remembered(source) | runs.as_input(place)},
+        inputs={"model": _source(model, place, source, folder)},
     )
     return folder
+
+
+def _source(model: str | Path, place: Path, source: runs.Artifact, folder: Path) -> dict[str, Any]:
+    """The model that is exported, by what others can know it by; where it lies, if that is beside its export."""
+    # A model of the Hub, or of the package, is known by its name and not by where this machine keeps it.
+    name = str(place) if Path(model).exists() else str(model)
+    told = without_folders(runs.remembered(source) | {"id": name, "hash": source.content_hash})
+    return told | ({"path": str(place)} if runs.neighbour(place, folder) else {})
 
 
 def _check(place: Path, out: str | Path, sources: Sources | None, datasets: Sequence[str]) -> None:

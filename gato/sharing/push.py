@@ -6,24 +6,23 @@ In: a folder of `gato export`, or a Minari id; the repository. Out: the list of 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gato.ancestry import fold
 from gato.data.minari_io import DATASET_ID, open_dataset
 from gato.hub import HUB_ID, send
 from gato.model.find import CONFIG, FILES
 from gato.model.gato import Gato
-from gato.runs import EVALUATION, PROVENANCE, README, REPLAY
+from gato.runs import EVALUATION, PROVENANCE, README, REPLAY, read_provenance, to_json
 from gato.sharing.dataset_card import dataset_card
+from gato.sharing.folders import without_folders
 from gato.sharing.model_card import HERE
 
 SHARED = (CONFIG, *FILES, README, PROVENANCE, REPLAY, f"{EVALUATION}/results.json", f"{EVALUATION}/videos/*.mp4")
 """What is sent of a model's folder: names and patterns."""
-LONG_PATH = re.compile(r"(?<![\w.:/~-])(?:/[\w.@+~-]+)+(/[\w.@+~-]+/[\w.@+~-]+)")
-"""A path from the root; its last two parts are enough for others."""
 
 log = logging.getLogger("gato")
 
@@ -88,5 +87,5 @@ def _rewritten(folder: Path, card: str, repository: str) -> dict[str, Path | byt
     """The card with the repository's name; the provenance without folders that only this machine has."""
     files: dict[str, Path | bytes] = {README: card.replace(HERE, repository).encode()}
     if (folder / PROVENANCE).is_file():
-        files[PROVENANCE] = LONG_PATH.sub(lambda path: path[1][1:], (folder / PROVENANCE).read_text()).encode()
+        files[PROVENANCE] = (to_json(fold(without_folders(read_provenance(folder)))) + "\n").encode()
     return files

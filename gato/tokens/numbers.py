@@ -91,6 +91,10 @@ class NumberCodec:
         ids_EN += start
         return ids_EN.reshape(values.shape), num_outside
 
+    def outside(self, values: np.ndarray) -> np.ndarray:
+        """(..., N) bool: which of the finite float32 values `encode` counts as outside the range."""
+        return _is_outside((values - self.low_N) * self._scale_RN[0])
+
     def decode(self, bins: np.ndarray) -> np.ndarray:
         """Bins 0..1023 (..., N) -> float32 bin centres within [low, high]; the bounds themselves at `exact_ends`."""
         values = bins.astype(np.float32)
@@ -109,21 +113,34 @@ class MuLawCodec:
 
     def encode(self, values: np.ndarray, *, start: int = 0, mask: np.ndarray | None = None) -> tuple[np.ndarray, int]:
         """As `NumberCodec.encode`; outside means |x| > 256."""
-        binned = mu_law(values)
-        binned += np.float32(1.0)
-        binned *= np.float32(NUM_BINS / 2)
+        binned = self._binned(values)
         num_outside = _count_outside(binned, mask)
         np.clip(binned, np.float32(0), np.float32(NUM_BINS - 1), out=binned)
         return binned.astype(np.int64) + start, num_outside
+
+    def outside(self, values: np.ndarray) -> np.ndarray:
+        """As `NumberCodec.outside`."""
+        return _is_outside(self._binned(values))
 
     def decode(self, bins: np.ndarray) -> np.ndarray:
         """The x at the centre of each bin, float32."""
         return inverse_mu_law(number_value(bins))
 
+    def _binned(self, values: np.ndarray) -> np.ndarray:
+        binned = mu_law(values)
+        binned += np.float32(1.0)
+        binned *= np.float32(NUM_BINS / 2)
+        return binned
 
-def _count_outside(binned: np.ndarray, mask: np.ndarray | None) -> int:
+
+def _is_outside(binned: np.ndarray) -> np.ndarray:
     outside = binned < 0
     outside |= binned > NUM_BINS
+    return outside
+
+
+def _count_outside(binned: np.ndarray, mask: np.ndarray | None) -> int:
+    outside = _is_outside(binned)
     if mask is not None:
         outside &= mask[..., None]
     return int(np.count_nonzero(outside))

@@ -79,6 +79,14 @@ class VectorCodec:
             self._refuse_outside(values, where, mask)
         return ids, num_clipped
 
+    def outside(self, values: np.ndarray) -> np.ndarray:
+        """(..., N) bool: the numbers that `encode` clips; discrete elements never are. ValueError as in `encode`."""
+        floats = self._checked(values, "")
+        found = np.zeros(floats.shape, bool)
+        numbers = np.ascontiguousarray(floats[..., self.number_columns])
+        found[..., self.number_columns] = self._numbers.outside(numbers)
+        return found
+
     def decode(self, ids: np.ndarray) -> np.ndarray:
         """Ids (..., N) -> float32 (..., N). ValueError for any id that is not this vector's own."""
         ids = np.asarray(ids)
