@@ -256,8 +256,8 @@ class Artifact:
         own = [f"{self.name} ({self.place}) has changed since it was used"] if self.status == "changed" else []
         return own + [line for artifact in self.inputs for line in artifact.changed()]
 
-    def lines(self, depth: int = 0) -> list[str]:
-        """The tree as text, one artifact a line with its command below."""
+    def lines(self, depth: int = 0, above: set[tuple[str, str, str]] | None = None) -> list[str]:
+        """The tree as text, one artifact a line with its command below; what stands `above` is told of once."""
         words = {
             "ok": "",
             "changed": "  CONTENT CHANGED SINCE",
@@ -265,11 +265,16 @@ class Artifact:
             "remembered": "  (not kept)",
             "untracked": "  (no provenance: not made by gato, or not finished)",
         }
-        indent = "  " * depth
-        shown = [f"{indent}{self.name}: {self.place}  {self.content_hash}{words[self.status]}"]
-        if self.command:
-            shown.append(f"{indent}    by: {self.command}")
-        return shown + [line for artifact in self.inputs for line in artifact.lines(depth + 1)]
+        indent, above = "  " * depth, set() if above is None else above
+        line = f"{indent}{self.name}: {self.place}  {self.content_hash}{words[self.status]}"
+        told = self.place, self.content_hash, self.command
+        if not self.command:
+            return [line]
+        if told in above:
+            return [f"{line}  (as above)"]
+        above.add(told)
+        inputs = [one for artifact in self.inputs for one in artifact.lines(depth + 1, above)]
+        return [line, f"{indent}    by: {self.command}", *inputs]
 
 
 def minari_root() -> Path:
