@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def info(path: str = "") -> dict[str, Any] | Artifact:
     """Show versions, devices, renderer and paths; or where an artifact comes from.
 
-    With a path (a report, a model, an expert, a Minari dataset id, or shipped:SKILL) the lineage is walked back to the
-    experts by content hashes; what changed since, or is missing, is marked.
+    With a path (a report, a model, an expert, a Minari dataset id, or shipped:SKILL; a shipped model by its name) the
+    lineage is walked back to the experts by content hashes; what changed since, or is missing, is marked.
 
     Example:
         gato info workspace/demo
@@ -39,9 +39,12 @@ def info(path: str = "") -> dict[str, Any] | Artifact:
         path: Artifact whose lineage to show.
     """
     if path:
-        if find_artifact(path) is None:
-            raise FileNotFoundError(f"{path}: no such file, folder, Minari dataset id or shipped:SKILL")
-        return lineage(path)
+        from gato.model.find import find_model, shipped_models
+
+        found = find_artifact(path)
+        if found is None and path not in shipped_models():
+            raise FileNotFoundError(f"{path}: no such file, folder, Minari dataset id, shipped:SKILL or shipped model")
+        return lineage(path if found else find_model(path))
     import torch
 
     from gato.skills.render import find_renderer

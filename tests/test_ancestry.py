@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gato import runs
+from gato import api, runs
 from gato.ancestry import fold, unfold
 from gato.model.find import find_model
 
@@ -74,13 +74,21 @@ def test_what_was_told_of_above_is_one_line(tmp_path: Path) -> None:
     runs.write_json(tmp_path / runs.PROVENANCE, RECORD)
     lines = runs.lineage(tmp_path).lines()
     assert sum("gato first" in line for line in lines) == 1
-    assert [line for line in lines if "as above" in line] == ["      expert: shipped:hopper/hop  22  (not kept)  (as above)"]
+    assert [line for line in lines if "as above" in line] == [
+        "      expert: shipped:hopper/hop  22  (not kept)  (as above)"
+    ]
 
 
 def test_a_run_writes_its_provenance_folded(tmp_path: Path) -> None:
     told = runs.write_provenance(tmp_path, command="gato x", config={}, seeds={}, inputs=DATASETS)
     assert runs.read_provenance(tmp_path) == told and told["inputs"] == DATASETS
     assert (tmp_path / runs.PROVENANCE).read_text().count("gato first") == 1
+
+
+def test_a_shipped_model_is_told_of_by_its_name() -> None:
+    tree = api.info("gato-small")
+    assert tree == runs.lineage(find_model("gato-small")) and tree.inputs
+    assert len(tree.lines()) < 300
 
 
 @pytest.mark.parametrize(("name", "told"), [("55", "'55' is not told of"), ("11", "'11' is its own")])
