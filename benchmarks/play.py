@@ -2,8 +2,8 @@
 
     python benchmarks/play.py [--seconds 8] [--model gato-small] [--out FILE]
 
-1 and 8 viewers of the ant (20 control steps/s) and of the hopper (125), 8 of the cheetah (20), and 8 of different bodies,
-in a process of their own on loopback; each says something every second. Prints one table and writes
+1 and 8 viewers of the ant (20 control steps/s) and of the hopper (125), 8 of the cheetah (20), and 8 of different
+bodies, in a process of their own on loopback; each says something every second. Prints one table and writes
 benchmarks/results/play.json. Target: real time, and at least 30 poses/s for each viewer; new words hold within 0.3 s of
 simulated time.
 """

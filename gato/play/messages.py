@@ -25,7 +25,7 @@ KINDS = {
     "token": "text",
 }
 """Key of a message -> what it holds."""
-_TYPES = {"pause": (bool,), "reset": (bool,), "push": (bool,)}
+SWITCHES = ("pause", "reset", "push")
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,12 @@ def read_wish(data: str | bytes) -> Wish:
     kind, value = next(iter(given.items()))
     if kind not in KINDS:
         raise ValueError(f"no key {kind[:SHOWN]!r}; {near_match(kind[:SHOWN], KINDS)}")
-    if not isinstance(value, _TYPES.get(kind, (str,))):
+    wanted = bool if kind in SWITCHES else str
+    if not isinstance(value, wanted):
         raise ValueError(f"{kind} is a {type(value).__name__}; send {KINDS[kind]}")
     if isinstance(value, bool):
         return Wish(kind, is_on=value)
-    if len(value) > MOST_LETTERS:
-        raise ValueError(f"{kind} has {len(value)} letters; at most {MOST_LETTERS}")
-    return Wish(kind, text=value)
+    text = str(value)
+    if len(text) > MOST_LETTERS:
+        raise ValueError(f"{kind} has {len(text)} letters; at most {MOST_LETTERS}")
+    return Wish(kind, text=text)

@@ -120,7 +120,8 @@ class PlayServer:
         """`bodies`: name -> skills that it is offered, id -> words. `body`: the one that viewers meet first. `token`:
         what they must bring; "" for nothing."""
         self._world, self._interpreter, self._bodies = world, interpreter, bodies
-        self._about = {"event": "hello", "model": model, "version": gato.__version__, "bodies": bodies}
+        hello = {"event": "hello", "model": model, "version": gato.__version__, "bodies": bodies}
+        self._about: dict[str, object] = {**hello}
         self._body, self._token, self._is_local = body, token, True
         self._files = {f"/{path.name}": path for path in PAGE.iterdir()} | {"/": PAGE / "index.html"}
         self.num_open = 0
