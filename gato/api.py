@@ -18,6 +18,7 @@ from gato.api_language import act as act
 from gato.api_language import plan as plan
 from gato.api_language import say as say
 from gato.api_sharing import export as export
+from gato.api_sharing import play as play
 from gato.api_sharing import push as push
 from gato.api_sharing import serve as serve
 from gato.runs import Artifact, find_artifact, lineage, minari_root, package_versions

@@ -73,3 +73,40 @@ def serve(model: str, *, host: str = "127.0.0.1", port: int = 8000, token: str =
     except ModuleNotFoundError as error:
         raise ValueError(f'gato serve needs {error.name}; pip install "gato-agent[serve]"') from error
     serve_model(model, host=host, port=port, token=token)
+
+
+def play(
+    model: str,
+    *,
+    body: str = "",
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    token: str = "",
+    open: bool = False,
+    free_speech: bool = False,
+) -> None:
+    """Show a model in the browser: type what the body shall do and watch it, until Ctrl-C.
+
+    Every viewer has a simulation of their own. Needs gato-agent[serve]; the page needs nothing else. See docs/play.md.
+
+    Example:
+        gato play gato-small --body ant
+
+    Args:
+        model: Model folder, training run, name of a shipped model, or Hub id.
+        body: The one that viewers meet first; of a robot of your own, its FILE.yaml.
+        host: Address to listen at; 0.0.0.0 for all of this machine, and then better with --token.
+        port: Port to listen at; 0 for any free one, which is told.
+        token: What viewers must bring to play; the page asks for it, and takes it from /#token=....
+        open: Open the page in this machine's browser.
+        free_speech: Hear sentences in any words, as gato say does; needs gato-agent[language].
+    """
+    try:
+        from gato.play.server import play_model
+    except ModuleNotFoundError as error:
+        raise ValueError(f'gato play needs {error.name}; pip install "gato-agent[serve]"') from error
+    from gato.language.listeners import heard_by, make_listener
+    from gato.skills.robots.known import named_body
+
+    hear = heard_by(make_listener()) if free_speech else None
+    play_model(model, body=named_body(body), host=host, port=port, token=token, is_opened=open, hear=hear)

@@ -56,6 +56,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": api.export,
     "push": api.push,
     "serve": api.serve,
+    "play": api.play,
     "demo": api.demo,
 }
 RECORDS = {"PPOConfig": "gato.experts.ppo"}

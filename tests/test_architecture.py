@@ -52,8 +52,9 @@ ROOMS = {
     "sharing": room(7),
     "client": room(6, "websockets", "msgpack"),
     "serve": room(7),
-    "cli": room(8, "docstring_parser"),
-    "__main__": room(9),
+    "play": room(8),
+    "cli": room(9, "docstring_parser"),
+    "__main__": room(10),
 }
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
 SAME_ROOM = {

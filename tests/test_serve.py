@@ -219,7 +219,7 @@ def test_who_does_not_read_stalls_nobody_else_and_is_hung_up_on(
     place: Served, model: Gato, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """websockets' pings wait for room in the buffers as its sending does, so that they end nothing there."""
-    monkeypatch.setattr("gato.serve.server.PATIENCE", 0.3)
+    monkeypatch.setattr("gato.serve.listening.PATIENCE", 0.3)
     stalled, said = raw(place, max_queue=1), pack({"observation": HOPPER, "body": "hopper", "prompt": "hop " * 249})
 
     def ask_for_ever() -> None:

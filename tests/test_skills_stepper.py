@@ -3,6 +3,7 @@
 import copy
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 
@@ -286,3 +287,47 @@ def test_rows_are_carried_by_their_shares_while_they_lie_after_a_reset_too() -> 
     for _ in range(100):
         heights_B = stepper.step(np.zeros((3, 17), np.float32)).readings["height"]
     assert heights_B.max() < 0.2
+
+
+def test_motion_that_is_kept_changes_nothing() -> None:
+    """Moments within control steps: their ends are the states, and what follows has the same bits."""
+    plain, kept = (make_batch("ant/run-forward", 2) for _ in range(2))
+    kept.keep_motion(3)
+    rows, rng = np.arange(2), np.random.default_rng(0)
+    assert plain.reset(rows, [1, 2]).tolist() == kept.reset(rows, [1, 2]).tolist()
+    for step in range(20):
+        actions_BA = rng.uniform(-1, 1, (2, 8))
+        ids = None if step % 3 else np.array([1])
+        stepped = actions_BA if ids is None else actions_BA[1:]
+        one, other = plain.step(stepped, ids), kept.step(stepped, ids)
+        assert one.observations_BO.tolist() == other.observations_BO.tolist()
+        assert one.rewards_B.tolist() == other.rewards_B.tolist()
+        assert kept.motion_TbQ is not None and kept.motion_TbQ.shape == (3, len(stepped), 15)
+        assert np.array_equal(kept.motion_TbQ[-1], kept.get_state(rows if ids is None else ids)[0])
+    assert plain.motion_TbQ is None
+
+
+def test_a_push_is_a_force_at_the_trunk_of_its_rows_alone() -> None:
+    """Hoppers in the air: the speed of the pushed one's mass centre grows by F t / m, the other's does not."""
+    stepper, rows = make_batch("hopper/hop-forward", 2), np.arange(2)
+    stepper.reset(rows, [0, 0])
+    qpos_BQ, qvel_BV = stepper.get_state(rows)
+    qpos_BQ[:, 1] = 5
+    stepper.set_state(rows, qpos_BQ, qvel_BV)
+
+    def speeds() -> np.ndarray:
+        data, found = mujoco.MjData(stepper.model), []
+        for data.qpos[:], data.qvel[:] in zip(*stepper.get_state(rows), strict=True):
+            mujoco.mj_forward(stepper.model, data)
+            mujoco.mj_subtreeVel(stepper.model, data)
+            found.append(data.subtree_linvel[0, 0])
+        return np.array(found)
+
+    before_B = speeds()
+    stepper.push(np.array([1]), np.array([[2.0 * stepper.model.body_mass.sum(), 0, 0]]))
+    for _ in range(5):
+        stepper.step(np.zeros((2, 3)))
+    assert speeds() - before_B == pytest.approx([0, 2.0 * 5 * 0.008], abs=1e-4)
+    stepper.push(np.array([1]), np.zeros((1, 3)))
+    stepper.step(np.zeros((2, 3)))
+    assert speeds() - before_B == pytest.approx([0, 2.0 * 5 * 0.008], abs=1e-4)

@@ -1,5 +1,7 @@
 """Words to ids and back, by the bundled tokenizer."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from gato.skills.prompts import SPLITS, phrases
@@ -42,6 +44,16 @@ def test_no_words_are_no_ids():
 def test_changing_returned_ids_does_not_change_later_ones():
     TEXT.encode("run forward").append(0)
     assert TEXT.encode("run forward") == [466, 316]
+
+
+def test_threads_may_ask_at_once(monkeypatch):
+    """What one thread had just looked up was forgotten by another: a KeyError where words came from many viewers."""
+    monkeypatch.setattr("gato.tokens.text._REMEMBERED", 1)
+    text = TextCodec.load()
+    words = [f"run {place}" for place in range(40)]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(text.encode, words * 100))
+    assert found == [TEXT.encode(one) for one in words] * 100
 
 
 def test_ids_of_the_canonical_prompts_do_not_move():

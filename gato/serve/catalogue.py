@@ -24,7 +24,7 @@ SHOWN = 3
 
 
 class Catalogue:
-    """Answers for one model. Not for several threads at once: the tokenizer remembers what it was asked."""
+    """Answers for one model, in any thread."""
 
     def __init__(self, model: Gato, taught: Sequence[str] = ()) -> None:
         """`taught`: ids of the skills it was trained on; where there are none, all skills of its bodies count."""

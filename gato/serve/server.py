@@ -7,17 +7,13 @@ one message in work at a time; while it is, TCP holds back what that client send
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
-import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from http import HTTPStatus
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
-from websockets.asyncio.server import serve as open_server
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
@@ -29,6 +25,7 @@ from gato.model.gato import Gato
 from gato.runs import content_hash, read_json
 from gato.serve.batcher import Batcher, Session
 from gato.serve.catalogue import Catalogue
+from gato.serve.listening import check_door, is_token, listening, send, until_stopped
 from gato.serve.messages import MOST_BYTES, read_message
 from gato.skills.robots.known import add_installed
 
@@ -36,13 +33,8 @@ MOST_CONNECTIONS = 64
 """Each has a row in the agent of its body, with keys and values of its own."""
 MOST_READ = 16 * MOST_BYTES
 """Bytes of a message that are read at all, so that one that is too large can be told so; beyond, it is hung up on."""
-PATIENCE = 5.0
-"""Seconds for a client to open or to close a connection, and to read what is sent once all buffers are full."""
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 log = logging.getLogger(__name__)
-wire_log = logging.getLogger(f"{__name__}.wire")
-wire_log.setLevel(logging.CRITICAL)  # websockets tells a traceback of every port scan
 
 
 class PolicyServer:
@@ -56,34 +48,23 @@ class PolicyServer:
         self.num_connections = 0
         self.num_actions = 0
 
-    @asynccontextmanager
-    async def listen(self, host: str, port: int) -> AsyncIterator[int]:
+    def listen(self, host: str, port: int) -> AbstractAsyncContextManager[int]:
         """Serve meanwhile; the port, where 0 is any free one. ValueError where it cannot be had."""
-        try:
-            opened = await open_server(
-                self._serve,
-                host,
-                port,
-                process_request=self._admit,
-                origins=[None],  # else any web page in a browser on this machine could move the robot
-                compression=None,
-                max_size=MOST_READ,
-                max_queue=1,
-                open_timeout=PATIENCE,
-                close_timeout=PATIENCE,
-                logger=wire_log,
-            )
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ValueError(f"cannot listen at {host}:{port} ({reason}); choose another --port or --host") from error
-        async with opened:
-            yield next(iter(opened.sockets)).getsockname()[1]
+        return listening(
+            self._serve,
+            host,
+            port,
+            process_request=self._admit,
+            origins=[None],  # else any web page in a browser on this machine could move the robot
+            max_size=MOST_READ,
+            max_queue=1,
+        )
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path == "/healthz":
             return connection.respond(HTTPStatus.OK, "OK\n")
         brought = request.headers.get("Authorization", "").partition(" ")[2]  # after Bearer, or openpi's Api-Key
-        if self._token and not hmac.compare_digest(brought.encode(errors="replace"), self._token.encode()):
+        if not is_token(brought, self._token):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "wrong token or none; bring the one of --token\n")
         return None
 
@@ -97,9 +78,9 @@ class PolicyServer:
         self.num_open += 1
         self.num_connections += 1
         try:
-            await _send(connection, self._metadata)
+            await send(connection, self._metadata)
             async for data in connection:
-                await _send(connection, pack(await self._reply(session, data)))
+                await send(connection, pack(await self._reply(session, data)))
         except ConnectionClosed:
             pass  # gone without a word, or hung up on
         except Exception:
@@ -123,24 +104,12 @@ class PolicyServer:
         return {**reply, "server_timing": {**timing, "total_ms": 1e3 * (time.perf_counter() - began)}}
 
 
-async def _send(connection: ServerConnection, data: bytes) -> None:
-    """Hangs up on who does not read: websockets waits for room in its buffer without end, its pings and closing too."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await connection.send(data)
-    except TimeoutError:
-        connection.transport.abort()
-
-
 def serve_model(name: str, *, host: str, port: int, token: str) -> None:
     """Serve until Ctrl-C, which is a KeyboardInterrupt with a sentence, or SIGTERM, which is the same.
 
     `name` is what `find_model` takes. ValueError where there is no such model, or the port is taken.
     """
-    if not token.isascii() or token != token.strip():
-        raise ValueError("the token travels in an HTTP header: ASCII letters only, and no spaces around it")
-    if host not in LOOPBACK and not token:
-        log.warning("whoever reaches %s may have the model act; --token keeps others out", host)
+    check_door(host, token, "have the model act")
     place = find_model(name)
     model = Gato.load(place)
     add_installed()
@@ -148,15 +117,10 @@ def serve_model(name: str, *, host: str, port: int, token: str) -> None:
     about = {"model": name, "model_hash": content_hash(place), "version": gato.__version__, **catalogue.metadata()}
     with Batcher(model, catalogue, MOST_CONNECTIONS) as batcher:
         server = PolicyServer(batcher, about, token=token, most=MOST_CONNECTIONS)
-        asyncio.run(_serve_until_stopped(server, host, port))
+        asyncio.run(
+            until_stopped(
+                server.listen(host, port),
+                lambda bound: log.info("serving at ws://%s:%d; Ctrl-C stops", host, bound),
+            )
+        )
     raise KeyboardInterrupt(f"{server.num_connections} connections got {server.num_actions} actions")
-
-
-async def _serve_until_stopped(server: PolicyServer, host: str, port: int) -> None:
-    stop = asyncio.Event()
-    async with server.listen(host, port) as bound:
-        for one in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(one) is not signal.SIG_IGN:  # as a shell leaves it in the background
-                asyncio.get_running_loop().add_signal_handler(one, stop.set)
-        log.info("serving at ws://%s:%d; Ctrl-C stops", host, bound)
-        await stop.wait()

@@ -65,6 +65,9 @@ class BatchStepper:
             for name in self.body.derived
         }
         self._place_BP = self.body.place(self._state(_ALL))
+        self._substeps = [self.body.frame_skip]
+        self.motion_TbQ: np.ndarray | None = None
+        """Positions of the stepped rows during the last control step, its end the last; None unless it is kept."""
         self._elapsed_B = np.zeros(num_envs, np.int64)
         self.commands = Commands(num_envs, dt=self.body.dt, max_steps=self.max_episode_steps)
         self._skills = skills_of(self.body.name)
@@ -135,6 +138,18 @@ class BatchStepper:
         self._carried_B[:] = -np.asarray(share_B) * self.model.body_mass.sum() * self.model.opt.gravity[2]
         self._forces_BN6[:, TRUNK, 2] = 0
 
+    def push(self, ids: np.ndarray, forces_b3: np.ndarray) -> None:
+        """From the next step on these forces, in N along the axes of the world, pull at the trunks of rows `ids`, until
+        others do."""
+        self._forces_BN6[ids, TRUNK, :3] = forces_b3
+
+    def keep_motion(self, moments: int) -> None:
+        """From the next step on keeps `motion_TbQ` at so many moments of every control step, evenly apart as far as its
+        simulation steps let it. What is simulated stays the same, to the bit."""
+        ends = np.linspace(0, self.body.frame_skip, min(moments, self.body.frame_skip) + 1).round().astype(int)
+        self._substeps = np.diff(ends).tolist()
+        self.motion_TbQ = np.empty((len(self._substeps), 0, self.model.nq))
+
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that decides what comes next in every row: what `restore` takes, also in another process."""
         kept = {name: np.array(self._batch.bind(name)) for name in _KEPT} | self.commands.snapshot()
@@ -171,7 +186,7 @@ class BatchStepper:
         if self._carried_B.any():
             lies_B = np.clip(2 - 2 * self._height_BN[:, TRUNK] / self._reach, 0, 1)
             self._forces_BN6[:, TRUNK, 2] = self._carried_B * lies_B
-        self._batch.step(ids=None if ids is None else np.sort(ids), nstep=self.body.frame_skip)
+        self._simulate(rows, None if ids is None else np.sort(ids))
         self._elapsed_B[rows] += 1
         if self._one is not None and self._charges_contacts:
             self._measure_contacts(self._one, rows)
@@ -193,6 +208,16 @@ class BatchStepper:
             self._elapsed_B[rows] >= self.max_episode_steps,
             result.readings | self.commands.told(command_BC),
         )
+
+    def _simulate(self, rows: np.ndarray | slice, in_order: np.ndarray | None) -> None:
+        """One control step of these rows."""
+        moments = []
+        for count in self._substeps:
+            self._batch.step(ids=in_order, nstep=count)
+            if self.motion_TbQ is not None:
+                moments.append(self._qpos_BQ[rows].copy())
+        if moments:
+            self.motion_TbQ = np.stack(moments)
 
     def _state(self, rows: np.ndarray | slice) -> State:
         derived = {name: values_BX[rows] for name, values_BX in self._derived.items()}

@@ -48,12 +48,13 @@ class TextCodec:
         return self._tokenizer.normalizer.normalize_str(text)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the normalised text; [] for one without a letter or digit."""
-        if text not in self._known:
+        """Ids of the normalised text; [] for one without a letter or digit. For any thread."""
+        ids = self._known.get(text)
+        if ids is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            self._known[text] = self._tokenizer.encode(text).ids if self.normalise(text) else []
-        return list(self._known[text])
+            ids = self._known[text] = self._tokenizer.encode(text).ids if self.normalise(text) else []
+        return list(ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The normalised text; ValueError for ids that are not text."""

@@ -1,0 +1,222 @@
+// The page: one websocket, what it tells is shown, what is typed and pressed is sent.
+
+import { Plots } from "./plots.js";
+
+const AGAIN = 3000; // ms after a lost connection until the next try
+const MOST_LOGGED = 200; // lines
+const HEAD = 24; // bytes of a frame before its poses
+const PLOTS_EVERY = 100; // ms
+
+const $ = (id) => document.getElementById(id);
+const plots = new Plots($("readings"));
+const said = []; // what was typed, newest last
+let socket, view, hello, now, token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+let place = 0; // among what was typed
+let isPaused = false, isRefused = false;
+
+// What the browser tests read.
+const seen = (window.gato = { frames: 0, poses: 0, time: 0, told: null, events: [] });
+
+try {
+  const { View } = await import("./view.js");
+  view = new View($("picture"));
+} catch (error) {
+  $("blind").textContent = "This browser has no WebGL, so there is no picture; words, readings and plans work.";
+  $("blind").hidden = false;
+  console.warn(error);
+}
+
+function connect() {
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => token && send({ token });
+  socket.onmessage = ({ data }) => (typeof data === "string" ? hear(JSON.parse(data)) : show(data));
+  socket.onclose = (event) => {
+    for (const one of document.querySelectorAll("#tools button, #body, #skills button")) one.disabled = true;
+    if (isRefused) return;
+    answer(event.code === 1009 ? "that was too much for one message" : "not connected; trying again", true);
+    setTimeout(connect, AGAIN);
+  };
+}
+
+function send(wish) {
+  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(wish));
+  else answer("not connected; nothing was sent", true);
+}
+
+const hearing = {
+  hello(told) {
+    hello = told;
+    $("door").hidden = true;
+    answer("");
+    $("model").textContent = `${told.model} · gato ${told.version}`;
+    $("body").replaceChildren(...Object.keys(told.bodies).map((name) => new Option(name, name)));
+    for (const one of document.querySelectorAll("#tools button, #body")) one.disabled = false;
+    $("record").disabled = !view || !window.MediaRecorder || !view.canvas.captureStream;
+    if ($("record").disabled) $("record").title = "this browser cannot record the picture";
+  },
+  refused(told) {
+    isRefused = true;
+    answer(told.error, true);
+    $("door").hidden = !told.is_token_wrong;
+    if (told.is_token_wrong) $("token").focus();
+  },
+  body(told) {
+    now = told;
+    $("body").value = told.body;
+    pause(false);
+    plots.measure(told.readings);
+    view?.show(told.scene);
+    $("skills").replaceChildren(...Object.entries(hello.bodies[told.body]).map(([id, words]) => {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", textContent: words, title: id });
+      button.onclick = () => send({ say: id });
+      button.dataset.skill = id;
+      return button;
+    }));
+    log(told.time, told.body);
+    if (told.scene.left_out) log(told.time, `${told.scene.left_out} fields of heights are not drawn`);
+  },
+  told(told) {
+    seen.told = told;
+    $("prompt").textContent = `“${told.prompt}”`;
+    for (const one of $("skills").children) one.setAttribute("aria-pressed", String(one.dataset.skill === told.skill));
+    plots.mark(told.reading);
+    answer(told.note);
+    log(told.time, `told “${told.prompt}”`);
+  },
+  plan(told) {
+    $("planner").hidden = !told.parts.length;
+    $("plan").replaceChildren(...told.parts.map((words) => Object.assign(document.createElement("li"), { textContent: words })));
+    hearing.part(told);
+    if (told.parts.length) log(told.time, `a plan of ${told.parts.length} parts`);
+    else log(told.time, told.is_done ? "the plan is done" : "the plan is dropped");
+  },
+  part(told) {
+    [...$("plan").children].forEach((one, index) => one.classList.toggle("now", index === told.index));
+    if (told.event === "part") log(told.time, `part ${told.index + 1}`);
+  },
+  begun(told) {
+    $("event").textContent = told.why ? `begun anew: ${told.why}` : "";
+    log(told.time, `begun${told.why ? `: ${told.why}` : ""}`);
+  },
+  paused: (told) => pause(told.is_on),
+  pushed(told) {
+    view?.pushed(told.direction);
+    log(told.time, `pushed with ${told.newtons.toPrecision(2)} N`);
+  },
+  error(told) {
+    answer(told.error, true);
+    log(told.time ?? seen.time, told.error);
+  },
+};
+
+function hear(told) {
+  seen.events.push(told.event);
+  hearing[told.event]?.(told);
+}
+
+function show(data) {
+  if (!now) return;
+  const [time, count, pace] = new Float64Array(data, 0, 3), numbers = new Float32Array(data, HEAD);
+  const end = numbers.length - now.readings.length;
+  plots.add(time, numbers.subarray(end));
+  view?.add(time, count, numbers.subarray(0, end), now.dt);
+  Object.assign(seen, { frames: seen.frames + 1, poses: seen.poses + count, time, pace });
+}
+
+function answer(text, isWrong = false) {
+  $("answer").textContent = text;
+  $("answer").classList.toggle("wrong", isWrong);
+  const meant = /did you mean "([^"]+)"\?/.exec(text);
+  if (!meant) return;
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: meant[1] });
+  button.onclick = () => send({ say: meant[1] });
+  $("answer").append(button);
+}
+
+function log(time, text) {
+  const line = document.createElement("li"), moment = document.createElement("time");
+  moment.textContent = `${time.toFixed(1)} s`;
+  line.append(moment, text);
+  $("log").prepend(line);
+  while ($("log").children.length > MOST_LOGGED) $("log").lastChild.remove();
+}
+
+function pause(isOn) {
+  isPaused = isOn;
+  $("pause").textContent = isOn ? "Go on" : "Pause";
+  $("pause").setAttribute("aria-pressed", String(isOn));
+}
+
+let recorder;
+function record() {
+  if (recorder) return recorder.stop();
+  const kind = ["video/webm;codecs=vp9", "video/webm", "video/mp4"].find((one) => MediaRecorder.isTypeSupported(one));
+  const pieces = [], name = `gato-${now.body}-${(seen.told?.prompt ?? "").replace(/\W+/g, "-")}`;
+  recorder = new MediaRecorder(view.canvas.captureStream(30), { mimeType: kind });
+  recorder.ondataavailable = ({ data }) => pieces.push(data);
+  recorder.onstop = () => {
+    recorder = null;
+    $("record").textContent = "Record";
+    $("record").setAttribute("aria-pressed", "false");
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob(pieces, { type: kind }));
+    link.download = `${name}.${kind.includes("mp4") ? "mp4" : "webm"}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  };
+  recorder.start(1000);
+  $("record").textContent = "Stop";
+  $("record").setAttribute("aria-pressed", "true");
+}
+
+$("speak").onsubmit = (event) => {
+  event.preventDefault();
+  const words = $("words").value.trim();
+  if (!words) return;
+  said.push(words);
+  place = said.length;
+  $("words").value = "";
+  send({ say: words });
+};
+$("words").onkeydown = (event) => {
+  const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (event.key === "Escape") $("words").value = "";
+  if (!step) return;
+  event.preventDefault();
+  place = Math.min(Math.max(place + step, 0), said.length);
+  $("words").value = said[place] ?? "";
+};
+// Whoever types means the box, wherever the focus is.
+document.addEventListener("keydown", (event) => {
+  const isElsewhere = !(event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement);
+  if (isElsewhere && /^[\p{L}\p{N}]$/u.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) $("words").focus();
+});
+$("door").onsubmit = (event) => {
+  event.preventDefault();
+  token = $("token").value;
+  isRefused = false;
+  connect();
+};
+$("pause").onclick = () => send({ pause: !isPaused });
+$("reset").onclick = () => send({ reset: true });
+$("push").onclick = () => send({ push: true });
+$("record").onclick = record;
+$("body").onchange = (event) => send({ body: event.target.value });
+
+let last = performance.now(), plotted = 0;
+function tick(moment) {
+  const seconds = Math.min((moment - last) / 1000, 0.25);
+  last = moment;
+  view?.draw(seconds);
+  if (moment - plotted > PLOTS_EVERY) {
+    plotted = moment;
+    plots.draw();
+    const slow = seen.pace < 0.95 ? ` · ${seen.pace.toFixed(2)} of real time` : "";
+    $("clock").textContent = now ? `${seen.time.toFixed(1)} s${slow}` : "";
+  }
+  requestAnimationFrame(tick);
+}
+requestAnimationFrame(tick);
+connect();
