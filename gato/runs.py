@@ -252,9 +252,9 @@ class Artifact:
     """The hash that its user wrote down; none for the first."""
 
     def changed(self) -> list[str]:
-        """What is no longer what was used, in words."""
+        """What is no longer what was used, in words, each once."""
         own = [f"{self.name} ({self.place}) has changed since it was used"] if self.status == "changed" else []
-        return own + [line for artifact in self.inputs for line in artifact.changed()]
+        return list(dict.fromkeys(own + [line for artifact in self.inputs for line in artifact.changed()]))
 
     def lines(self, depth: int = 0, above: set[tuple[str, str, str]] | None = None) -> list[str]:
         """The tree as text, one artifact a line with its command below; what stands `above` is told of once."""
