@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gato.api_evaluation import evaluate as evaluate
 from gato.api_evaluation import report as report
+from gato.api_feedback import data_judge as data_judge
+from gato.api_feedback import tune_lm as tune_lm
 from gato.api_language import act as act
 from gato.api_language import plan as plan
 from gato.api_language import say as say

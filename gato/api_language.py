@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def plan(text: str, *, body: str) -> dict[str, Any]:
+def plan(text: str, *, body: str, planner: str = "") -> dict[str, Any]:
     """Read a sentence as a plan: which skill, for how long or until what, how often.
 
     Nothing is executed: gato eval MODEL --plan does that, with the sentence or with this JSON in a file.
@@ -16,11 +16,20 @@ def plan(text: str, *, body: str) -> dict[str, Any]:
     Args:
         text: The sentence, or FILE.json of a plan, which is checked.
         body: Who is to do it; of a robot of your own, its FILE.yaml.
+        planner: Folder or Hub id of a causal language model that writes the plan instead of the grammar; gato tune-lm
+            makes one.
     """
     from gato.language.plans import read_plan
     from gato.skills.robots.known import named_body
 
-    return read_plan(text, named_body(body)).json()
+    body = named_body(body)
+    if not planner:
+        return read_plan(text, body).json()
+    from gato.language.causal import CausalModel
+    from gato.language.pretrained import language_folder
+    from gato.language.writing import PlanWriter
+
+    return PlanWriter(CausalModel(language_folder(planner))).write(text, body).json()
 
 
 def say(sentence: str, *, body: str, encoder: str = "", judge: str = "") -> dict[str, Any]:

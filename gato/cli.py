@@ -40,6 +40,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "skills": api.skills,
     "plan": api.plan,
     "say": api.say,
+    "tune-lm": api.tune_lm,
     "expert train": api.expert_train,
     "expert eval": api.expert_eval,
     "record": api.record,
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "data show": api.data_show,
     "data check": api.data_check,
     "data view": api.data_view,
+    "data judge": api.data_judge,
     "fit": api.fit,
     "validate": api.validate,
     "test": api.test,
@@ -67,7 +69,7 @@ ENVIRONMENT = """environment:
     MINARI_DATASETS_PATH  where datasets are    GATO_CACHE      where their flat copies are
     GATO_LOG              text or json          GATO_LOG_LEVEL  debug, info, warning or error
     MUJOCO_GL             egl or osmesa, for video
-    GATO_PLANNER_KEY      sent to the server of gato act --planner URL"""
+    GATO_PLANNER_KEY      sent to the server of gato act --planner URL, or gato data judge --judge URL"""
 MOST_CELL = 200
 """Characters of a text in a table; --json gives all."""
 HELP_WIDTH = 110

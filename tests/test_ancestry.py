@@ -88,7 +88,7 @@ def test_a_run_writes_its_provenance_folded(tmp_path: Path) -> None:
 def test_a_shipped_model_is_told_of_by_its_name() -> None:
     tree = api.info("gato-small")
     assert tree == runs.lineage(find_model("gato-small")) and tree.inputs
-    assert len(tree.lines()) < 300
+    assert len(tree.lines()) < 600
 
 
 @pytest.mark.parametrize(("name", "told"), [("55", "'55' is not told of"), ("11", "'11' is its own")])

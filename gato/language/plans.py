@@ -72,7 +72,7 @@ def parse_plan(text: str, body: str) -> Plan:
 
 def _keep_idioms(said: str, body: str) -> str:
     """Marks the connectives that belong to a phrase, as in "hop up and down"."""
-    for idiom in idioms(body):
+    for idiom in (one for one in idioms(body) if one in said):
         kept = " ".join(_KEPT + word if word in CONNECTIVES else word for word in idiom.split(" "))
         said = re.sub(rf"(?<!\S){re.escape(idiom)}(?!\S)", kept, said)
     return said

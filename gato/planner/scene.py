@@ -81,8 +81,8 @@ def within_half_a_turn(angle: float) -> float:
     return math.remainder(angle, math.tau)
 
 
-def describe(body: str, readings: Mapping[str, float], up: float) -> str:
-    """What these readings of a body say, and whether it is upright; readings that are not there are not said."""
+def describe(body: str, readings: Mapping[str, float], up: float | None = None) -> str:
+    """What these readings of a body say, and whether it is upright; what is not there is not said."""
     known = get_body(body).readings
     said = [_movement(readings)] if "forward_speed" in readings else []
     said += [
@@ -90,6 +90,8 @@ def describe(body: str, readings: Mapping[str, float], up: float) -> str:
         for name, value in readings.items()
         if name in known and name not in _PLANE
     ]
+    if up is None:
+        return ", ".join(said)
     posture = "upright" if up >= UPRIGHT else "upside down" if up <= -UPRIGHT else "tilted"
     return ", ".join([*said, posture])
 

@@ -44,18 +44,22 @@ class ServerPlanner:
 
     def decide(self, situation: Situation) -> Choice:
         """ValueError where the server answers with anything but an option, ConnectionError where it does not."""
-        said = _said(self._ask(situation.text))
+        said = self.say(situation.text, MOST_TOKENS)
         words = said.strip().strip("\"'`*.!").strip().casefold()
         option = next((one for one in situation.options if one.casefold() == words), None)
         if option is None:
             raise ValueError(f"the server answered {short(ascii(said))}; allowed: {', '.join(situation.options)}")
         return Choice(option, said)
 
-    def _ask(self, question: str) -> bytes:
+    def say(self, question: str, most_tokens: int) -> str:
+        """Its answer, whatever that is; ValueError where it is no text, ConnectionError where there is none."""
+        return _said(self._ask(question, most_tokens))
+
+    def _ask(self, question: str, most_tokens: int) -> bytes:
         content: dict[str, Any] = {
             "messages": [{"role": "user", "content": question}],
             "temperature": 0,
-            "max_tokens": MOST_TOKENS,
+            "max_tokens": most_tokens,
         }
         if self._model:
             content["model"] = self._model

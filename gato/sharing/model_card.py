@@ -139,6 +139,7 @@ def _use(shared: Shared) -> str:
 
 ```python
 import gato, gymnasium
+
 env = gymnasium.make("{env_id}")
 policy = gato.load("{HERE}").agent(env, prompt="{prompt}")
 observation, _ = env.reset(seed=0)

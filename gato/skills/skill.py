@@ -35,14 +35,16 @@ class Condition:
 
     def holds(self, readings: Mapping[str, np.ndarray]) -> bool:
         """Whether an episode of T >= 1 steps meets the condition."""
+        return self.low <= self.measure(readings) <= self.high
+
+    def measure(self, readings: Mapping[str, np.ndarray]) -> float:
+        """The statistic of an episode of T >= 1 steps."""
         reading_T = readings[self.reading]
         if self.is_relative:
             reading_T = _off(reading_T, readings[TOLD + self.reading])
         if self.statistic == "rms":
-            value = float(np.sqrt(np.mean(np.square(reading_T))))
-        else:
-            value = float(getattr(np, self.statistic)(reading_T))
-        return self.low <= value <= self.high
+            return float(np.sqrt(np.mean(np.square(reading_T))))
+        return float(getattr(np, self.statistic)(reading_T))
 
     def __str__(self) -> str:
         bounds = [f">= {self.low:g}"] * (self.low > -np.inf) + [f"<= {self.high:g}"] * (self.high < np.inf)

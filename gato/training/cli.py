@@ -230,7 +230,7 @@ def main(arguments: list[str]) -> str | Path | dict[str, Any]:
     verb, rest = arguments[0], arguments[1:]
     if {"-h", "--help"} & set(rest):
         return HELP.format(verb=verb, purpose=PURPOSES[verb], example=EXAMPLES[verb])
-    with _quiet_libraries():
+    with quiet_libraries():
         cli = make_cli(verb, rest)
         if cli.run_config.estimate:
             return estimate(cli)
@@ -253,7 +253,7 @@ def make_cli(verb: str, words: list[str]) -> GatoCLI:
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """Their warnings in our log, their tips and greetings only with GATO_LOG_LEVEL=debug."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     before = [(logger, logger.level, logger.handlers, logger.propagate) for logger in loggers]

@@ -1,0 +1,1 @@
+"""Was it done as told? Judged, relabelled, mended."""

@@ -1,0 +1,138 @@
+"""The whole of `gato data judge`: every segment of a dataset judged, compared with what was measured, and what follows.
+
+In: a dataset id, a judge. Out: agreement, failures with plans that may mend them; in files the verdicts, and a dataset
+without what was not followed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from gato.data.minari_io import open_dataset
+from gato.feedback.agreement import Agreement
+from gato.feedback.judges import Verdict, find_judge
+from gato.feedback.keep import Kept, refuse, write_kept
+from gato.feedback.mending import failures, kind_of
+from gato.feedback.segments import Segment, segments
+from gato.progress import Progress
+from gato.runs import write_json
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is to be made of the verdicts."""
+
+    out: str = ""
+    """File for all of them."""
+    keep: str = ""
+    """Id of the dataset that is to hold what judge and reading agree was followed."""
+    relabel: bool = False
+    """Whether it also holds what they agree was not followed, called what it did, where that has a name."""
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A segment and what is said of it."""
+
+    segment: Segment
+    verdict: Verdict
+
+    def json(self) -> dict[str, Any]:
+        """A verdict beside the measured reading."""
+        one = self.segment
+        did = None if one.is_followed else one.did
+        return {
+            "episode": one.episode,
+            "steps": [one.begin, one.end],
+            "skill": one.skill.id,
+            "instruction": one.instruction,
+            "summary": one.summary,
+            "judge": self.verdict.is_followed,
+            "why": self.verdict.why,
+            "reading": one.is_followed,
+            "measured": list(one.figures),
+            "failure": None if one.is_followed else kind_of(one),
+            "did": None if did is None else did.id,
+        }
+
+
+def judge_dataset(dataset_id: str, judge: str, wishes: Wishes, *, server_model: str = "") -> dict[str, Any]:
+    """Agreement, kinds of failures and, in `kept`, what was written. ValueError, FileExistsError: bad input."""
+    dataset = open_dataset(dataset_id)
+    if wishes.relabel and not wishes.keep:
+        raise ValueError("--relabel says what goes into a dataset; name it with --keep")
+    if wishes.keep:
+        refuse(wishes.keep, dataset.id, overwrite=wishes.overwrite)
+    if wishes.out and Path(wishes.out).exists() and not wishes.overwrite:
+        raise FileExistsError(f"{wishes.out} exists; pass --overwrite, or another --out")
+    decides = find_judge(judge, server_model=server_model)
+    judged: list[Judged] = []
+    with Progress(dataset.num_steps, "steps", "judge") as progress:
+        for segment in segments(dataset):
+            judged.append(Judged(segment, decides.judge(segment)))
+            progress.update(segment.steps)
+    answers = [(one.verdict.is_followed, one.segment.is_followed) for one in judged]
+    decided = [(said, measured) for said, measured in answers if said is not None]
+    result: dict[str, Any] = {
+        "dataset": dataset.id,
+        "judge": decides.name,
+        "episodes": dataset.num_episodes,
+        "segments": len(judged),
+        "undecided": len(judged) - len(decided),
+        **Agreement.of(decided).json(),
+        "failures": [one.json() for one in failures(one.segment for one in judged if not one.segment.is_followed)],
+    }
+    if wishes.keep:
+        kept = choose(judged, relabel=wishes.relabel)
+        write_kept(dataset, kept, wishes.keep, command=_command(dataset.id, judge, wishes, server_model))
+        result["kept"] = {
+            "dataset": wishes.keep,
+            "followed": len(kept.chosen),
+            "relabelled": len(kept.relabelled),
+            "left_out": dataset.num_episodes - len(kept.episodes),
+        }
+    if wishes.out:
+        write_json(wishes.out, {**result, "verdicts": [one.json() for one in judged]})
+    return result
+
+
+def choose(judged: Iterable[Judged], *, relabel: bool) -> Kept:
+    """Episodes of which judge and reading agree that all was followed; with `relabel` also those where they agree of
+    every segment, and what was not followed has another name."""
+    chosen: list[int] = []
+    relabelled: dict[int, dict[int, str]] = {}
+    for index, group in groupby(judged, key=lambda one: one.segment.episode):
+        own = list(group)
+        if any(one.verdict.is_followed != one.segment.is_followed for one in own):
+            continue
+        names = _names(own)
+        if all(one.segment.is_followed for one in own):
+            chosen.append(index)
+        elif relabel and None not in names.values():
+            relabelled[index] = {step: name for step, name in names.items() if name is not None}
+    return Kept(tuple(chosen), relabelled)
+
+
+def _names(own: Sequence[Judged]) -> dict[int, str | None]:
+    """First step of each segment -> what was done from there on; None for nothing that has a name."""
+    named = {}
+    for one in own:
+        done = one.segment.skill if one.segment.is_followed else one.segment.did
+        # Goal-conditioned skills have a prompt a command: which one held is not told by a skill's name.
+        is_named = done is not None and not done.is_commanded
+        named[one.segment.begin] = done.id if done is not None and is_named else None
+    return named
+
+
+def _command(dataset_id: str, judge: str, wishes: Wishes, server_model: str) -> str:
+    """What to type to get the dataset again."""
+    words = ["gato", "data", "judge", dataset_id, "--judge", judge, "--keep", wishes.keep]
+    words += ["--relabel"] * wishes.relabel
+    words += ["--server-model", server_model] if server_model else []
+    return shlex.join(words)

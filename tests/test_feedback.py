@@ -1,0 +1,232 @@
+"""gato data judge: what was done is said in words and judged; what was mislabelled is left out, or relabelled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gato import cli
+from gato.data.check import check_dataset
+from gato.data.minari_io import episodes, open_dataset
+from gato.experts.shipped import find_expert
+from gato.feedback.agreement import Agreement
+from gato.feedback.judge import Judged, Wishes, choose, judge_dataset
+from gato.feedback.judges import CausalJudge, RuleJudge, ServerJudge, Verdict, find_judge, question
+from gato.feedback.mending import failures, kind_of, mend
+from gato.feedback.segments import Segment
+from gato.language.plans import parse_plan
+from gato.record import Recording, record_skill
+from gato.runs import read_provenance
+from gato.skills.table import get_skill
+from gato.tuning.base import make_tiny
+
+FORWARD, BACKWARD = "half-cheetah/run-forward", "half-cheetah/run-backward"
+
+
+def segment(*speeds: float, skill: str = FORWARD, survived: bool = True, is_whole: bool = True) -> Segment:
+    """A half-cheetah of 0.05 s a step that was told to do that and ran at these speeds, level."""
+    told = get_skill(skill)
+    readings = {"forward_speed": np.array(speeds), "pitch": np.zeros(len(speeds)), "pitch_rate": np.zeros(len(speeds))}
+    return Segment(0, 0, len(speeds), told, told.prompt, readings, survived, is_whole)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Minari root in which `run forward` is told to two experts in turn: its own, and that of running backward."""
+    root = tmp_path_factory.mktemp("minari")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(root))
+        experts = ("shipped", str(find_expert(BACKWARD)))
+        record_skill(Recording(FORWARD, episodes=4, expert=experts, max_episode_steps=300, dataset_id="toy/mixed-v0"))
+        yield root
+
+
+# In words
+
+
+def test_what_was_done_is_said_in_thirds() -> None:
+    assert segment(0, 0, 1, 1, 4, 4).summary == (
+        "In 0.3 s: At first: standing, pitch 0.00 rad, pitch rate 0.00 rad/s; then: speed 1.0 m/s forward, pitch 0.00 "
+        "rad, pitch rate 0.00 rad/s; at last: speed 4.0 m/s forward, pitch 0.00 rad, pitch rate 0.00 rad/s. It did not "
+        "fall."
+    )
+    assert segment(2.0, survived=False).summary.endswith("It fell.")
+
+
+def test_the_rule_is_held_against_the_whole_episode_or_the_second_half_of_a_part() -> None:
+    assert not segment(0, 0, 3, 3).is_followed and segment(0, 0, 3, 3, is_whole=False).is_followed
+    assert not segment(3, 3, survived=False).is_followed
+    assert segment(0, 0, 3, 3).figures[0] == "mean forward_speed >= 2.5 (it is 1.5)"
+    assert RuleJudge().judge(segment(3, 3)).is_followed
+    assert "it fell" in RuleJudge().judge(segment(3, 3, survived=False)).why
+
+
+def test_hindsight_names_what_was_done() -> None:
+    assert segment(-3, -3).did is get_skill(BACKWARD)
+    assert segment(2, 2).did is None and segment(-3, -3, survived=False).did is None
+    kinds = [kind_of(one) for one in (segment(-3, -3), segment(2, 2), segment(2, 2, survived=False))]
+    assert kinds == ["did: run backward", "not mean forward_speed >= 2.5", "fell"]
+
+
+# Agreement
+
+
+def test_kappa_is_cohens() -> None:
+    """20 and 15 agreed on, 5 and 10 not, of 50: 0.7 agree, 0.5 would by chance, so kappa is 0.4."""
+    told = Agreement(20, 5, 10, 15).json()
+    assert told["agreement"]["mean"] == pytest.approx(0.7) and told["kappa"]["mean"] == pytest.approx(0.4)
+    assert told["agreement"]["ci95"] == pytest.approx([0.562, 0.809], abs=1e-3)
+    low, high = told["kappa"]["ci95"]
+    assert 0.1 < low < 0.4 < high < 0.7
+    assert Agreement.of([(True, True), (False, False)]).json()["kappa"]["mean"] == 1
+    assert Agreement(5, 0, 0, 0).json()["kappa"] is None
+    with pytest.raises(ValueError, match="decided nothing"):
+        Agreement.of([])
+
+
+# Mending
+
+
+@pytest.mark.parametrize(
+    ("failed", "sentence"),
+    [
+        (segment(*[-3.0] * 200), "stop for 2 seconds, then run forward for 10 seconds"),
+        (segment(*[2.0] * 200), "run forward for 20 seconds"),
+        (segment(2, 2), "run forward for 10 seconds"),
+    ],
+)
+def test_a_plan_is_proposed_that_the_body_can_be_told(failed: Segment, sentence: str) -> None:
+    plan = mend(failed)
+    assert plan == parse_plan(sentence, "half-cheetah")
+    assert plan is not None and parse_plan(plan.words, "half-cheetah") == plan
+
+
+def test_failures_are_counted_by_kind() -> None:
+    found = failures([segment(2, 2), segment(-3, -3), segment(-3, -3, -3)])
+    assert [(one.kind, one.count) for one in found] == [("did: run backward", 2), ("not mean forward_speed >= 2.5", 1)]
+    commanded = segment(2, 2, skill="half-cheetah/command")
+    assert mend(commanded) is None
+
+
+# Judges
+
+
+def test_a_language_model_is_asked_about_the_words_and_answers_yes_or_no(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    make_tiny([], tmp_path)
+    judge = find_judge(str(tmp_path))
+    assert isinstance(judge, CausalJudge)
+    one = segment(3, 3)
+    told = judge.judge(one)
+    assert told == judge.judge(one) and one.summary in told.why and told.why[:3].strip(" (") in ("yes", "no")
+    assert told.is_followed == told.why.startswith("yes")
+    assert 'was told: "run forward"\nIn 0.1 s: ' in question(one)
+    assert one.summary not in question(one, is_shown=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ("Yes, it ran forward.", Verdict(True, "it ran forward.")),
+        ("**No**: it fell", Verdict(False, "it fell")),
+        ("no", Verdict(False, "no")),
+        ("Nothing is sure", Verdict(None, "it said neither yes nor no: Nothing is sure")),
+    ],
+)
+def test_a_server_says_yes_or_no_and_why(said: str, verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = find_judge("http://127.0.0.1:9/v1")
+    assert isinstance(judge, ServerJudge)
+    monkeypatch.setattr(judge._server, "say", lambda question, most_tokens: said)
+    assert judge.judge(segment(3, 3)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "told"),
+    [("rul", "", "neither a folder nor a Hub id"), ("rule", "x", "is for a server"), ("ftp://x/v1", "", "address")],
+)
+def test_what_is_no_judge_is_refused(name: str, model: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        find_judge(name, server_model=model)
+
+
+# Datasets
+
+
+def test_only_what_judge_and_reading_agree_on_is_kept() -> None:
+    good, bad, lost = segment(3, 3), segment(-3, -3), segment(2, 2)
+    said = [(good, True), (good, False), (bad, False), (bad, True), (lost, False), (good, None)]
+    judged = [Judged(replace(one, episode=index), Verdict(says, "")) for index, (one, says) in enumerate(said)]
+    assert choose(judged, relabel=False).episodes == (0,)
+    kept = choose(judged, relabel=True)
+    assert kept.chosen == (0,) and kept.relabelled == {2: {0: BACKWARD}}
+    switched = [replace(one, begin=begin) for begin, one in ((0, good), (2, bad))]
+    kept = choose([Judged(one, Verdict(one.is_followed, "")) for one in switched], relabel=True)
+    assert kept.relabelled == {0: {0: FORWARD, 2: BACKWARD}}
+
+
+def test_a_mixed_dataset_is_judged_cleaned_and_relabelled(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every other episode runs backward: it is called so, paid so, and replays to the bit."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(mixed))
+    out = tmp_path / "verdicts.json"
+    words = ["data", "judge", "toy/mixed-v0", "--out", str(out), "--keep", "toy/judged-v0", "--relabel", "--json"]
+    assert cli.run(words) == cli.DONE
+    told = json.loads(capsys.readouterr().out)
+    assert (told["both"], told["neither"], told["agreement"]["mean"]) == (2, 2, 1.0)
+    assert told["kept"] == {"dataset": "toy/judged-v0", "followed": 2, "relabelled": 2, "left_out": 0}
+    (failure,) = told["failures"]
+    assert (
+        failure["kind"] == "did: run backward"
+        and failure["plan"] == "stand still for 2.0 seconds, then run forward for 15.0 seconds"
+    )
+    verdicts = json.loads(out.read_text())["verdicts"]
+    assert [one["did"] for one in verdicts] == [None, BACKWARD, None, BACKWARD]
+
+    made = open_dataset("toy/judged-v0")
+    assert made.skills == (FORWARD, BACKWARD) and made.prompts[1][0] == "run backward" and made.reference == {}
+    assert check_dataset("toy/judged-v0", replay=-1).problems == ()
+    source = list(episodes(open_dataset("toy/mixed-v0")))
+    for before, after in zip(source, episodes(made), strict=True):
+        assert np.array_equal(before.observations, after.observations) and before.seed == after.seed
+    kept = list(episodes(made))
+    assert [int(one.prompt_ids[0]) for one in kept] == [0, 1, 0, 1]
+    assert np.array_equal(kept[0].rewards, source[0].rewards) and kept[1].rewards.mean() > 0 > source[1].rewards.mean()
+    inputs = read_provenance(made.folder)["inputs"]
+    assert inputs == {"dataset": {"id": "toy/mixed-v0", "hash": open_dataset("toy/mixed-v0").content_hash}}
+
+    assert cli.run(words) == cli.FAILED and "exists; pass --overwrite" in capsys.readouterr().err
+    assert cli.run([*words, "--overwrite"]) == cli.DONE
+
+
+def test_without_relabelling_the_rest_is_left_out_and_scores_stay(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(mixed))
+    told = judge_dataset("toy/mixed-v0", "rule", Wishes(keep="toy/clean-v0"))
+    assert told["kept"]["left_out"] == 2
+    made, source = open_dataset("toy/clean-v0"), open_dataset("toy/mixed-v0")
+    assert (made.num_episodes, made.skills, made.reference) == (2, (FORWARD,), source.reference)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["toy/mixd-v0"], 'did you mean "toy/mixed-v0"'),
+        (["toy/mixed-v0", "--relabel"], "name it with --keep"),
+        (["toy/mixed-v0", "--keep", "toy/mixed-v0"], "is the dataset that is judged"),
+        (["toy/mixed-v0", "--keep", "no version"], "is not one of Minari's"),
+        (["toy/mixed-v0", "--judge", "nobody"], "neither a folder nor a Hub id"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_in_one_line(
+    words: list[str], told: str, mixed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(mixed))
+    assert cli.run(["data", "judge", *words]) == cli.FAILED
+    shown = capsys.readouterr().err
+    assert told in shown and len(shown.splitlines()) == 1
