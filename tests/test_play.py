@@ -10,13 +10,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
 import pytest
 from playing import Played, played
 from serving import make_telling_model
+from waiting import SOON, becomes
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -31,8 +32,6 @@ from gato.skills.bodies import BODIES
 CONFIG = ModelConfig(size="nano", layout=Layout(prompt_positions=6, window_steps=5, demonstration_steps=0))
 TAUGHT = ("ant/run-forward", "ant/turn-left", "ant/turn-right", "ant/command", "hopper/hop-forward")
 TOKEN = "open sesame"
-SOON = 20.0
-"""Seconds within which something happens, on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +50,6 @@ def place(model: Gato) -> Iterator[Played]:
 def _everybody_left(place: Played) -> Iterator[None]:
     yield
     becomes(lambda: place.is_empty)
-
-
-def becomes(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not is_so():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
 
 
 class Viewer:

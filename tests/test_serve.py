@@ -6,10 +6,9 @@ import re
 import socket
 import struct
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from making import ARM, CART, draw
 from serving import Served, make_telling_model, served
+from waiting import SOON, becomes
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
@@ -33,8 +33,6 @@ from gato.skills.bodies import BODIES
 CONFIG = ModelConfig(size="nano", layout=Layout(prompt_positions=6, window_steps=5, demonstration_steps=0))
 TAUGHT = ("half-cheetah/run-forward", "half-cheetah/run-backward", "hopper/hop-forward")
 MOST = 3
-SOON = 20.0
-"""Seconds within which something happens, on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +51,6 @@ def place(model: Gato) -> Iterator[Served]:
 def _everybody_left(place: Served) -> Iterator[None]:
     yield
     becomes(lambda: place.is_empty)
-
-
-def becomes(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not is_so():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
 
 
 def raw(place: Served, **options: Any) -> ClientConnection:

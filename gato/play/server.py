@@ -36,7 +36,7 @@ from gato.play.world import World
 from gato.runs import read_json
 from gato.serve import listening
 from gato.serve.catalogue import Catalogue
-from gato.serve.listening import LOOPBACK, check_door, is_token, send, until_stopped
+from gato.serve.listening import LOOPBACK, check_door, is_token, send, until_gone, until_stopped
 from gato.skills.bodies import BODIES
 from gato.skills.robots.known import add_installed
 from gato.skills.table import get_skill
@@ -185,21 +185,17 @@ class PlayServer:
         waiting.put(self._about)
         sending = asyncio.create_task(waiting.send_on(connection))
         try:
-            body = await asyncio.to_thread(self._enter, session, self._body)
-            async for data in connection:
-                if connection.state is not State.OPEN:
-                    break  # what was read before it closed would keep the place taken
-                try:
-                    body = await self._do(session, body, read_wish(data))
-                except ValueError as error:
-                    waiting.put({"event": "error", "error": " ".join(str(error).split())})
-                await waiting.sent()  # who reads slowly is not to pile up answers
-                await asyncio.sleep(BREATH)
-        except ConnectionClosed:
-            pass  # gone without a word, or hung up on
-        except Exception:
-            log.exception("a connection failed")
-            raise
+            with until_gone():
+                body = await asyncio.to_thread(self._enter, session, self._body)
+                async for data in connection:
+                    if connection.state is not State.OPEN:
+                        break  # what was read before it closed would keep the place taken
+                    try:
+                        body = await self._do(session, body, read_wish(data))
+                    except ValueError as error:
+                        waiting.put({"event": "error", "error": " ".join(str(error).split())})
+                    await waiting.sent()  # who reads slowly is not to pile up answers
+                    await asyncio.sleep(BREATH)
         finally:
             self.num_open -= 1
             self._world.leave(session)

@@ -9,12 +9,13 @@ import asyncio
 import hmac
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as open_server
+from websockets.exceptions import ConnectionClosed
 
 PATIENCE = 5.0
 """Seconds for a client to open or to close a connection, and to read what is sent once all buffers are full."""
@@ -60,6 +61,18 @@ async def listening(
         raise ValueError(f"cannot listen at {host}:{port} ({reason}); choose another --port or --host") from error
     async with opened:
         yield next(iter(opened.sockets)).getsockname()[1]
+
+
+@contextmanager
+def until_gone() -> Iterator[None]:
+    """A connection's life: to go without a word, or to be hung up on, ends it and is no fault; all else is logged."""
+    try:
+        yield
+    except ConnectionClosed:
+        pass
+    except Exception:
+        log.exception("a connection failed")
+        raise
 
 
 async def send(connection: ServerConnection, data: bytes | str) -> None:

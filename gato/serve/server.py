@@ -25,7 +25,7 @@ from gato.model.gato import Gato
 from gato.runs import content_hash, read_json
 from gato.serve.batcher import Batcher, Session
 from gato.serve.catalogue import Catalogue
-from gato.serve.listening import check_door, is_token, listening, send, until_stopped
+from gato.serve.listening import check_door, is_token, listening, send, until_gone, until_stopped
 from gato.serve.messages import MOST_BYTES, read_message
 from gato.skills.robots.known import add_installed
 
@@ -78,14 +78,10 @@ class PolicyServer:
         self.num_open += 1
         self.num_connections += 1
         try:
-            await send(connection, self._metadata)
-            async for data in connection:
-                await send(connection, pack(await self._reply(session, data)))
-        except ConnectionClosed:
-            pass  # gone without a word, or hung up on
-        except Exception:
-            log.exception("a connection failed")
-            raise
+            with until_gone():
+                await send(connection, self._metadata)
+                async for data in connection:
+                    await send(connection, pack(await self._reply(session, data)))
         finally:
             self.num_open -= 1
             self._batcher.leave(session)
