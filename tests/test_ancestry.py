@@ -85,7 +85,7 @@ def test_a_run_writes_its_provenance_folded(tmp_path: Path) -> None:
     assert (tmp_path / runs.PROVENANCE).read_text().count("gato first") == 1
 
 
-def test_a_shipped_model_is_told_of_by_its_name() -> None:
+def test_a_shipped_model_is_told_of_by_its_name(minari_root: Path) -> None:
     tree = api.info("gato-small")
     assert tree == runs.lineage(find_model("gato-small")) and tree.inputs
     assert len(tree.lines()) < 600

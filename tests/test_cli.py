@@ -99,7 +99,7 @@ def test_misuse_is_told_in_one_line_with_a_near_match(line: str, hint: str, caps
         ("record demo.yaml --episodes 3", "leave out those flags"),
         ("data show gato/none-v0", "there is none yet; gato record makes one"),
         ("data check gato/none-v0", "there is none yet; gato record makes one"),
-        ("info nowhere", "nowhere: no such file, folder, Minari dataset id or shipped:SKILL"),
+        ("info nowhere", "nowhere: no such file, folder, Minari dataset id, shipped:SKILL or shipped model"),
         ("eval nowhere", "nowhere"),
     ],
 )

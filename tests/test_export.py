@@ -166,7 +166,7 @@ def test_beside_its_export_a_model_is_found_by_a_relative_path(model: Path, tmp_
     assert runs.read_provenance(made)["inputs"]["model"]["path"] == "../fit/model" and folders_named(made) == []
 
 
-def test_a_model_that_ships_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_model_that_ships_is_told_by_its_name(tmp_path: Path, minari_root: Path) -> None:
     made = export_model("gato-small", out=tmp_path / "shared")
     source = runs.read_provenance(made)["inputs"]["model"]
     assert source["id"] == "gato-small" and "path" not in source and folders_named(made) == []

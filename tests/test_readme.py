@@ -23,7 +23,10 @@ MINIATURE = (
     (r"--episodes \d+", "--episodes 2"),
     (r"--steps [\d_]+", "--steps 2000"),
     (r"--video \d+", "--video 0"),
-    (r"(gato (?:fit|validate|test) .*)", r"\1 --trainer.max_steps 2 --data.batch_size 8 --trainer.limit_val_batches 1"),
+    (
+        r"(gato (?:fit|validate|test) .*)",
+        r"\1 --trainer.max_steps 2 --trainer.log_every_n_steps 1 --data.batch_size 8 --trainer.limit_val_batches 1",
+    ),
     (r"(gato eval .*)", r"\1 --steps 20"),
     (r"(gato demo.*)", r"\1 --size miniature"),
 )
