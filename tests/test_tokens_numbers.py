@@ -5,7 +5,7 @@ import pytest
 
 from gato.specs import Element
 from gato.tokens.discrete import DiscreteCodec
-from gato.tokens.numbers import MuLawCodec, NumberCodec, inverse_mu_law, mu_law, number_value
+from gato.tokens.numbers import AsinhCodec, MuLawCodec, NumberCodec, inverse_mu_law, mu_law, number_value
 
 BOX = NumberCodec(np.array([-1.0]), np.array([1.0]), exact_ends=True)
 
@@ -131,7 +131,36 @@ def test_what_is_outside_is_told_number_by_number():
     assert MuLawCodec().outside(column(-256, 256, -257, 300))[:, 0].tolist() == [False, False, True, True]
 
 
-@pytest.mark.parametrize("codec", [NumberCodec.standardised(np.array([1.0, -3.0]), np.array([0.1, 2.0])), MuLawCodec()])
+def test_asinh_bins_are_nearly_linear_within_a_deviation_and_reach_27_of_them():
+    """asinh of 0, 0.5211 (sinh of a half), 27, 28 and -27 is 0, 0.5, 3.9893, 4.0257 and -3.9893; a bin is 1/128."""
+    codec = AsinhCodec(np.array([10.0]), np.array([2.0]))
+    ids, num_outside = codec.encode(column(10, 11.0423, 64, 66, -44), start=7)
+    assert (ids[:, 0].tolist(), num_outside) == ([519, 583, 1029, 1030, 8], 1)
+    assert codec.outside(column(64, 66, -44, -46))[:, 0].tolist() == [False, True, False, True]
+
+
+def test_asinh_bins_decode_to_their_centres():
+    codec = AsinhCodec(np.array([0.0, 1e3]), np.array([1.0, 1e-9]))
+    bins = np.arange(1024)[:, None].repeat(2, 1)
+    assert np.array_equal(codec.encode(codec.decode(bins))[0][:, 0], bins[:, 0])
+    middle = codec.decode(np.array([[512, 512]]))[0]
+    assert middle == pytest.approx([1 / 256, 1e3 + 1 / 256], abs=1e-4)
+
+
+def test_padded_rows_are_not_counted_by_asinh_bins():
+    codec = AsinhCodec(np.zeros(2), np.ones(2))
+    values = np.array([[100, 0], [100, 100]], np.float32)
+    assert codec.encode(values, mask=np.array([True, False]))[1] == 1
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        NumberCodec.standardised(np.array([1.0, -3.0]), np.array([0.1, 2.0])),
+        AsinhCodec(np.array([1.0, -3.0]), np.array([0.1, 2.0])),
+        MuLawCodec(),
+    ],
+)
 def test_as_many_are_outside_as_encoding_counts(codec):
     values = np.random.default_rng(0).normal(scale=200, size=(5000, 2)).astype(np.float32)
     assert codec.outside(values).sum() == codec.encode(values)[1] > 0

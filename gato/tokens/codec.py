@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,18 @@ import numpy as np
 
 from gato.runs import write_atomic
 from gato.specs import COMMANDS, BodySpec, Element, near_match
-from gato.tokens.numbers import MuLawCodec, NumberCodec
+from gato.tokens.numbers import AsinhCodec, MuLawCodec, NumberCodec
 from gato.tokens.text import TextCodec
-from gato.tokens.vector import Ranges, VectorCodec
+from gato.tokens.vector import Numbers, Ranges, VectorCodec
 
 CODEC_FILE, TOKENIZER_FILE = "codec.json", "tokenizer.json"
-FORMAT = 1
+FORMAT, FORMATS = 2, (1, 2)
+"""Written, and read: in the first, observations had bins over 4 deviations, which the starts of episodes went beyond."""
+SCALES: dict[str, Callable[[np.ndarray, np.ndarray], Numbers]] = {
+    "asinh": AsinhCodec,
+    "linear": NumberCodec.standardised,
+}
+"""How numbers of observations are binned; new bodies get the first."""
 CLIP_WARNING_SHARE = 0.01
 """A larger share of clipped observation numbers is logged, once a body (DESIGN section 3)."""
 CLIP_WARNING_AFTER = 10_000
@@ -53,9 +60,13 @@ class Statistics:
 
     mean_N: np.ndarray
     std_N: np.ndarray
+    scale: str = "linear"
+    """Of SCALES."""
 
     @classmethod
-    def of(cls, mean_N: np.ndarray | None, std_N: np.ndarray | None, elements: int, label: str) -> Statistics | None:
+    def of(
+        cls, mean_N: np.ndarray | None, std_N: np.ndarray | None, elements: int, label: str, scale: str = "linear"
+    ) -> Statistics | None:
         """Checked copies; None where there are none."""
         if mean_N is None and std_N is None:
             return None
@@ -68,7 +79,7 @@ class Statistics:
                 f"statistics of {label}: got mean {mean_N.shape}, std {std_N.shape}; "
                 f"allowed: finite ({elements},) with std >= 0; compute them from a checked dataset"
             )
-        return cls(mean_N, std_N)
+        return cls(mean_N, std_N, scale)
 
 
 class BodyCodec:
@@ -82,9 +93,9 @@ class BodyCodec:
         self.action_statistics = action
         self.clips = ClipCount()
         is_number_O = np.array([element.kind == "continuous" for element in spec.observation], bool)
-        numbers: NumberCodec | MuLawCodec = MuLawCodec()
+        numbers: Numbers = MuLawCodec()
         if observation is not None:
-            numbers = NumberCodec.standardised(observation.mean_N[is_number_O], observation.std_N[is_number_O])
+            numbers = SCALES[observation.scale](observation.mean_N[is_number_O], observation.std_N[is_number_O])
         self.observation = VectorCodec(f"{spec.name} observation", spec.observation, numbers, ranges=ranges)
         self.action = VectorCodec(f"{spec.name} action", spec.action, _action_numbers(spec, action), ranges=ranges)
 
@@ -96,7 +107,9 @@ class BodyCodec:
             "observation": [_element_json(element) for element in self.spec.observation],
             "action": [_element_json(element) for element in self.spec.action],
             "statistics": {
-                key: None if value is None else {"mean": value.mean_N.tolist(), "std": value.std_N.tolist()}
+                key: None
+                if value is None
+                else {"mean": value.mean_N.tolist(), "std": value.std_N.tolist(), "scale": value.scale}
                 for key, value in statistics.items()
             },
         }
@@ -122,15 +135,16 @@ class Codec:
         *,
         action_mean_A: np.ndarray | None = None,
         action_std_A: np.ndarray | None = None,
+        scale: str = "asinh",
     ) -> None:
         """Make a body known. One known already keeps its first statistics; None for both means mu-law.
 
-        Action statistics are needed only where the action space has no bounds.
+        Action statistics are needed only where the action space has no bounds. `scale` of the observations: of SCALES.
         """
         if spec.name in self.bodies:
             self.check_body(spec)
             return
-        observation = Statistics.of(mean_O, std_O, len(spec.observation), f"{spec.name} observation")
+        observation = Statistics.of(mean_O, std_O, len(spec.observation), f"{spec.name} observation", scale)
         action = Statistics.of(action_mean_A, action_std_A, len(spec.action), f"{spec.name} action")
         self.bodies[spec.name] = BodyCodec(spec, self.ranges, observation=observation, action=action)
 
@@ -153,7 +167,7 @@ class Codec:
     def encode_observation(
         self, body: str, observations: np.ndarray, *, where: str = "", mask: np.ndarray | None = None
     ) -> np.ndarray:
-        """(..., O) -> ids (..., O). Numbers beyond 4 deviations are clipped and counted, but where `mask` is False."""
+        """(..., O) -> ids (..., O). Numbers beyond their bins are clipped and counted, but where `mask` is False."""
         codec = self.body(body)
         ids, num_clipped = codec.observation.encode(observations, where=where, mask=mask)
         num_rows = ids[..., 0].size if mask is None else int(np.count_nonzero(mask))
@@ -163,7 +177,7 @@ class Codec:
         if clips.share > CLIP_WARNING_SHARE and clips.seen >= CLIP_WARNING_AFTER and not clips.is_warned:
             clips.is_warned = True
             _log.warning(
-                "%.1f %% of %d observation numbers of %s lie beyond 4 standard deviations and were clipped; "
+                "%.1f %% of %d observation numbers of %s lie beyond their bins and were clipped; "
                 "do the statistics belong to this data?",
                 100 * clips.share,
                 clips.seen,
@@ -249,6 +263,7 @@ class Codec:
                 observation.get("std"),
                 action_mean_A=action.get("mean"),
                 action_std_A=action.get("std"),
+                scale=observation.get("scale", "linear"),
             )
             if spec.digest != body["digest"]:
                 raise ValueError(f"{folder / CODEC_FILE}: body {name!r} has digest {spec.digest}, not {body['digest']}")
@@ -303,8 +318,8 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path} is not whole JSON ({error}); copy the model folder again") from error
     stated = content.pop("sha256", None) if isinstance(content, dict) else None
-    if stated is None or content.get("format") != FORMAT or _digest(content) != stated:
-        raise ValueError(f"{path} was altered or is of another format (not {FORMAT}); copy the model folder again")
+    if stated is None or content.get("format") not in FORMATS or _digest(content) != stated:
+        raise ValueError(f"{path} was altered or is of another format (not {FORMATS}); copy the model folder again")
     return content
 
 

@@ -11,7 +11,10 @@ import numpy as np
 
 from gato.specs import Element
 from gato.tokens.discrete import NUM_DISCRETE, DiscreteCodec
-from gato.tokens.numbers import NUM_BINS, MuLawCodec, NumberCodec
+from gato.tokens.numbers import NUM_BINS, AsinhCodec, MuLawCodec, NumberCodec
+
+
+Numbers = NumberCodec | AsinhCodec | MuLawCodec
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class VectorCodec:
     """Codec of one vector of named elements; `label` ("hopper action") begins every error line."""
 
     def __init__(
-        self, label: str, elements: tuple[Element, ...], numbers: NumberCodec | MuLawCodec, *, ranges: Ranges
+        self, label: str, elements: tuple[Element, ...], numbers: Numbers, *, ranges: Ranges
     ) -> None:
         self._label = label
         self._names = tuple(element.name for element in elements)
