@@ -58,9 +58,9 @@ def test_command_ids_are_absent_where_nan(rows):
 
 def test_step_ids_typed_by_hand(rows):
     assert rows.observation_BTO.tolist() == [
-        [[4608, 4736], [4736, 4608], [4480, 4864]],
-        [[4864, 4864], [4736, 4736], [4608, 4608]],
-        [[4096, 5119], [4608, 4608], [4608, 4608]],
+        [[4608, 4720], [4720, 4608], [4495, 4792]],
+        [[4792, 4792], [4720, 4720], [4608, 4608]],
+        [[4237, 4978], [4608, 4608], [4608, 4608]],
     ]
     assert rows.action_BTA[..., 0].tolist() == [[5119, 4096, 4608], [4864, 4608, 4608], [4352, 4608, 4608]]
 
@@ -71,7 +71,7 @@ def test_targets_are_the_intended_actions_of_the_same_step_the_last_included(row
 
 
 def test_demonstration_ids_typed_by_hand(rows):
-    assert rows.demonstration_BNO[2].tolist() == [[4736, 4480], [4864, 4352]]
+    assert rows.demonstration_BNO[2].tolist() == [[4720, 4495], [4792, 4423]]
     assert rows.demonstration_BNA[2].tolist() == [[5119], [4096]]
     assert rows.demonstration_mask_BN.tolist() == [[False, False], [False, False], [True, True]]
 
