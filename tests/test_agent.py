@@ -317,7 +317,7 @@ def test_statistics_are_counted_once_a_step():
     assert model.codec.bodies.keys() == codec.bodies.keys()
     agent = Agent(model, "cart", ["run"] * 2)
     for _ in range(6):
-        agent(np.array([[9.0, 0], [0, 0]]))
+        agent(np.array([[99.0, 0], [0, 0]]))
     clips = model.codec.body("cart").clips
     assert (clips.seen, clips.clipped) == (24, 6)
 

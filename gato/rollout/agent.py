@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gato.model.few import FEW, FewPositions
 from gato.model.gato import Gato
 from gato.model.heads import Distribution
 from gato.model.trunk import NEWEST, Cache, Place
@@ -62,6 +63,7 @@ class Agent:
         self._rotary_S = rotary_positions(self.rows, layout, spec)
         self._num_prompt = len(self._rotary_S) - layout.window_steps * self.body.steps.positions
         self._prompt_exists_BP = existing_positions(self.rows, layout, spec)[:, : self._num_prompt]
+        self._few = FewPositions(model.trunk, self._rotary_S.max() + 1) if FewPositions.can_run(model.trunk) else None
         self._cached_B = np.zeros(self.num_envs, np.int64)
         """Positions of each row whose keys and values stand in the cache."""
         self._alive = np.arange(self.num_envs)
@@ -216,6 +218,8 @@ class Agent:
 
     def _run_trunk(self, hidden_BSD: Tensor, place: Place) -> Tensor:
         """The newest position's output, (B, 1, D)."""
+        if self._few is not None and hidden_BSD.shape[:2].numel() <= FEW:
+            return self._few(hidden_BSD, place, self._cache)
         return self.model.trunk(hidden_BSD, place, self._cache, asks=NEWEST)
 
 

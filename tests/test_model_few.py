@@ -1,0 +1,57 @@
+"""The trunk in numpy gives what the trunk in torch gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gato.model.config import TrunkConfig
+from gato.model.few import FewPositions
+from gato.model.trunk import NEWEST, Cache, Place, Trunk
+
+NUM_POSITIONS = 12
+
+
+def some_place(rng: np.random.Generator, rows: list[int], count: int, begin: int) -> Place:
+    """`count` new positions of those rows from entry `begin` on; some older ones are not to be seen."""
+    entries_BS = np.tile(np.arange(begin, begin + count), (len(rows), 1))
+    visible_BSL = np.arange(begin + count) <= entries_BS[..., None]
+    visible_BSL[:, :, 1:begin] &= rng.random((len(rows), 1, max(begin - 1, 0))) < 0.5
+    arrays = entries_BS, visible_BSL, np.array(rows), entries_BS
+    return Place(*map(torch.from_numpy, arrays))
+
+
+@pytest.mark.parametrize("key_value_heads", [0, 2, 4])
+@pytest.mark.parametrize("rows", [[0], [0, 1], [0, 2], [0, 1, 2]])
+@torch.inference_mode()
+def test_outputs_and_caches_are_those_of_the_trunk(key_value_heads: int, rows: list[int]) -> None:
+    torch.manual_seed(0)
+    config = TrunkConfig(width=32, layers=3, heads=4, hidden=48, key_value_heads=key_value_heads)
+    trunk, rng = Trunk(config), np.random.default_rng(0)
+    few = FewPositions(trunk, NUM_POSITIONS)
+    caches = [Cache.empty(config, 3, NUM_POSITIONS, trunk.norm.weight) for _ in range(2)]
+    begin = 0
+    for count in (5, 1, 2, 1):
+        place = some_place(rng, rows, count, begin)
+        hidden_BSD = torch.randn(len(rows), count, config.width)
+        expected = trunk(hidden_BSD, place, caches[0], asks=NEWEST)
+        torch.testing.assert_close(few(hidden_BSD, place, caches[1]), expected, atol=2e-6, rtol=2e-5)
+        begin += count
+    for ours, theirs in zip(
+        caches[1].keys_BHLK + caches[1].values_BHLK, caches[0].keys_BHLK + caches[0].values_BHLK, strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=2e-5)
+
+
+def test_weights_are_shared_and_only_fp32_on_a_cpu_is_taken() -> None:
+    trunk = Trunk(TrunkConfig(width=32, layers=1, heads=4, hidden=48))
+    few, place = FewPositions(trunk, 2), some_place(np.random.default_rng(0), [0], 1, 0)
+    hidden_BSD = torch.randn(1, 1, 32)
+    cache = Cache.empty(trunk.config, 1, 2, hidden_BSD)
+    before = few(hidden_BSD, place, cache)
+    with torch.no_grad():
+        trunk.norm.weight *= 2
+    assert torch.equal(few(hidden_BSD, place, cache), 2 * before)
+    assert FewPositions.can_run(trunk)
+    assert not FewPositions.can_run(trunk.to(torch.bfloat16))
