@@ -167,6 +167,8 @@ def test_a_recorded_teacher_is_plain_and_every_step_stands_under_its_words(teach
     dataset = open_dataset("gato/hopper/command-v0")
     assert dataset.skills == (SKILL.id,) * len(SKILL.cells)
     assert dataset.prompts == tuple(cell.phrases for cell in SKILL.cells)
+    told = np.concatenate([np.unique(episode.readings["told_forward_speed"]) for episode in episodes(dataset)])
+    assert len(set(told)) >= 3, "each episode is asked for something else"
     for episode in episodes(dataset):
         assert episode.observations.shape[1] == 11
         command_TC = np.full((len(episode.rewards), len(COMMANDS)), np.nan)

@@ -13,6 +13,7 @@ from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies import get_body
 from gato.skills.commands import Commands, checked_command, draw
 from gato.skills.environment import make_env, skill_env_spec
+from gato.skills.gym_stepper import GymStepper
 from gato.skills.skill import TOLD
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import SKILLS, get_skill
@@ -171,6 +172,22 @@ def test_the_expert_of_one_command_does_not_know_where_in_the_world_it_looks():
     qvel_NV[1, :2] = x * np.cos(turned) - y * np.sin(turned), x * np.sin(turned) + y * np.cos(turned)
     ahead_A, turned_A = actor(stepper.set_state(np.arange(2), qpos_NQ, qvel_NV))
     np.testing.assert_allclose(ahead_A, turned_A, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [BatchStepper, GymStepper])
+def test_who_is_asked_for_what_it_does_goes_on_with_the_commands_that_were_drawn(kind):
+    """Bug: recordings of teachers were asked for the middle of each range, in every step of every episode."""
+    spec, ids = find_env_spec("hopper/command"), np.arange(3)
+    stepper = kind("hopper/command", 3, env_spec=spec) if kind is BatchStepper else kind(spec, 3)
+    stepper.reset(ids, [0, 1, 2])
+    drawn_BC = stepper.command()
+    assert len(np.unique(drawn_BC[:, 0])) == 3
+    stepper.select_skill(ids[:2], "hopper/command")
+    np.testing.assert_array_equal(stepper.command(), drawn_BC)
+    stepper.select_skill(ids[:1], "hopper/stand")
+    stepper.select_skill(ids[:1], "hopper/command")
+    assert stepper.command()[0, 0] == 0.75
+    np.testing.assert_array_equal(stepper.command()[1:], drawn_BC[1:])
 
 
 def test_a_plain_policy_becomes_a_teacher_that_does_not_care_yet():

@@ -71,18 +71,19 @@ class BatchStepper:
         self._elapsed_B = np.zeros(num_envs, np.int64)
         self.commands = Commands(num_envs, dt=self.body.dt, max_steps=self.max_episode_steps)
         self._skills = skills_of(self.body.name)
-        self._skill_index_B = np.zeros(num_envs, np.int64)
+        self._skill_index_B = np.full(num_envs, -1)
         self._only_skill: Skill | None = None
         """The skill of all rows, while they agree."""
         self.select_skill(np.arange(num_envs), skill_id)
 
     def select_skill(self, ids: np.ndarray, skill_id: str) -> None:
-        """Rewards rows `ids` for another skill of this body from the next step on."""
+        """Rewards rows `ids` for another skill of this body from the next step on; who does it already goes on."""
         own = [skill.id for skill in self._skills]
         if skill_id not in own:
             raise ValueError(f'skill "{skill_id}" is not one of {self.body.name}; {near_match(skill_id, own)}')
-        self._skill_index_B[ids] = own.index(skill_id)
-        self.commands.select(ids, get_skill(skill_id))
+        changed = ids[self._skill_index_B[ids] != own.index(skill_id)]
+        self._skill_index_B[changed] = own.index(skill_id)
+        self.commands.select(changed, get_skill(skill_id))
         first = self._skill_index_B[0]
         self._only_skill = self._skills[first] if (self._skill_index_B == first).all() else None
         asked = [self._skills[index] for index in set(self._skill_index_B.tolist())]

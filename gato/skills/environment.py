@@ -178,13 +178,17 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.commands.select(_ONE, self.skill)
 
     def select_skill(self, skill_id: str) -> None:
-        """From the next step on, reward that skill; ValueError when it is another body's."""
+        """From the next step on, reward that skill; ValueError when it is another body's.
+
+        What it is asked for already goes on, with the commands that were drawn.
+        """
         skill = get_skill(skill_id)
         if skill.body != self.body.name:
             own = [other for other in SKILLS if SKILLS[other].body == self.body.name]
             raise ValueError(f'skill "{skill_id}" is not one of {self.body.name}; {near_match(skill_id, own)}')
-        self.skill = skill
-        self.commands.select(_ONE, skill)
+        if skill != self.skill:
+            self.skill = skill
+            self.commands.select(_ONE, skill)
 
     def command(self) -> np.ndarray:
         """What is asked for now, (C,) in the order of COMMANDS; NaN where nothing is."""
