@@ -37,7 +37,7 @@ def evaluate(
         model: Model folder, training run, name of a shipped model, or Hub id owner/name[@revision].
         suite: Skills to measure; demo, where nothing else is asked for.
         body: The body told with --prompt, or the only one of the suite; of a robot of your own, its FILE.yaml.
-        prompt: One prompt, to --body.
+        prompt: One prompt, to --body: words, or numbers such as "forward_speed=1 yaw_rate=-0.5" (m/s, rad/s).
         prompts: File of lines body<TAB>prompt<TAB>skill.
         plan: A sentence of several parts, to --body, or what gato plan --json printed, as FILE.json.
         free_speech: Hear prompts in any words, as gato say does; the skill of a prompt that means none is "none".

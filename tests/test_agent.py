@@ -25,7 +25,8 @@ CONFIGS = {
     "paper": ModelConfig(size="nano", **{**PAPER, "layout": replace(SHORT, group_size=1, separator=True)}),
 }
 WORDS = ("run forward", "run backward", "")
-COMMANDS = np.float32([[1, np.nan, 0.5], [np.nan] * 3, [-1, 0, 0]])
+TOLD = ("forward_speed=1, yaw_rate=0.5", "run backward", "lateral_speed=0 forward_speed=-1 yaw_rate=0")
+NUMBERS = {TOLD[0]: [1, np.nan, 0.5], TOLD[2]: [-1, 0, 0]}
 
 
 class Heard(Agent):
@@ -57,6 +58,7 @@ class History:
         """The row training would make of it, the step being decided included."""
         actions = np.array([*self.actions, action_A], np.float32)[None]
         exists = np.ones(actions.shape[:2], bool)
+        prompt = agent.prompts[env]
         shows = SHOWS if agent.rows.demonstration_mask_BN.shape[1] else nothing_shown(self.spec)
         return build_rows(
             agent.model.codec,
@@ -67,8 +69,8 @@ class History:
                 targets_BTA=actions,
                 step_mask_BT=exists,
                 loss_mask_BT=exists,
-                prompts=(agent.prompts[env],),
-                command_BC=COMMANDS[env : env + 1] if agent.rows.command_BC.shape[1] else np.full((1, 3), np.nan),
+                prompts=("" if prompt in NUMBERS else prompt,),
+                command_BC=np.float32([NUMBERS.get(prompt, [np.nan] * 3)]),
                 demonstration_BNO=shows[0][env : env + 1],
                 demonstration_BNA=shows[1][env : env + 1],
                 demonstration_mask_BN=np.ones((1, shows[0].shape[1]), bool),
@@ -153,8 +155,8 @@ def worst_difference(agent: Heard, steps: int) -> float:
 def test_cached_equals_from_scratch_over_refills_prompts_resets_and_retirement(config, has_prompts):
     """JAT's sliding cache stops matching re-encoding after 128 steps, by 8 % of scale."""
     model = make_model(CONFIGS[config], ARM).double()
-    extra = {"command_BC": COMMANDS, "demonstrations": SHOWS} if has_prompts else {}
-    assert worst_difference(Heard(model, "arm", WORDS, **extra), 16) <= 1e-9
+    agent = Heard(model, "arm", TOLD, demonstrations=SHOWS) if has_prompts else Heard(model, "arm", WORDS)
+    assert worst_difference(agent, 16) <= 1e-9
 
 
 @pytest.mark.parametrize("steps", [2, 3, 8])
@@ -198,13 +200,12 @@ def test_a_sliding_cache_would_be_noticed():
 def test_each_environment_of_a_batch_acts_as_it_does_alone(config):
     """Others' prompts, resets, ends and refills change nothing."""
     model = make_model(CONFIGS[config], ARM).double()
-    together = Agent(model, "arm", WORDS, command_BC=COMMANDS, demonstrations=SHOWS)
+    together = Agent(model, "arm", TOLD, demonstrations=SHOWS)
     alone = [
         Agent(
             model,
             "arm",
-            [WORDS[env]],
-            command_BC=COMMANDS[env : env + 1],
+            [TOLD[env]],
             demonstrations=(SHOWS[0][env : env + 1], SHOWS[1][env : env + 1]),
         )
         for env in range(3)

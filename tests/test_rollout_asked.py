@@ -42,6 +42,17 @@ def test_a_known_phrase_means_its_skill_whatever_its_case(model: Gato) -> None:
     assert question_of(model, "half-cheetah", "sing me a song").skill is None
 
 
+def test_a_body_may_be_told_in_numbers_which_free_speech_does_not_hear(model: Gato) -> None:
+    slow, fast = (
+        question_of(model, "half-cheetah", f"forward_speed={speed}", lambda body, words: None) for speed in (1, 5)
+    )
+    assert (slow.skill, slow.told) == (None, "forward_speed=1")
+    answers, _ = ask(model, (slow, fast), Conditions(1, 0, 4, is_shown=False))
+    assert answers[0].measured != answers[1].measured
+    with pytest.raises(ValueError, match="half-cheetah is not asked for .*; allowed: forward_speed -4 to 6"):
+        question_of(model, "half-cheetah", "forward_speed=9")
+
+
 def test_free_speech_changes_what_a_body_is_told_and_may_decline(model: Gato, tmp_path: Path) -> None:
     """Who declines what was meant is as wrong as who does what nobody meant."""
     heard = {"gallop off": "run forward", "dance": None, "mumble": None, "sing": "run forward"}

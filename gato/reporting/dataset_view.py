@@ -110,7 +110,7 @@ def _lead(dataset: Dataset, reader: Reader, indices: list[int]) -> str:
         f"<p>{about}{len(indices)} of {dataset.num_episodes:,} episodes of {html.escape(dataset.spec.name)}, "
         f"{dataset.num_steps:,} control steps in all. Beside each number stand its value at the cursor and the token "
         f"that it becomes by {html.escape(reader.name)}. <b class='bad'>Red</b>: clipped, to the last "
-        "of its bins (observations) or into the box (actions). Drag over a plot, or use the arrow keys on the slider.</p>"
+        "of its bins (observations) or into the box (actions). Drag over a plot, or use the slider's arrow keys.</p>"
     )
 
 

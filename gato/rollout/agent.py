@@ -20,6 +20,7 @@ from gato.model.gato import Gato
 from gato.model.heads import Distribution
 from gato.model.trunk import NEWEST, Cache, Place
 from gato.sequences import build_rows, encode_prompts, existing_positions, rotary_positions
+from gato.skills.told import told_numbers
 from gato.specs import COMMANDS, BodySpec, Rows, Windows
 
 
@@ -35,14 +36,14 @@ class Agent:
         body: str,
         prompts: Sequence[str],
         *,
-        command_BC: np.ndarray | None = None,
         demonstrations: tuple[np.ndarray, np.ndarray] | None = None,
         returns_B: np.ndarray | None = None,
         sample: bool = False,
         seed: int = 0,
     ) -> None:
-        """`demonstrations`: observations (B, N, O) and actions (B, N, A) of episodes of the wanted skill. `returns_B`:
-        the return that is asked for, as a share of the best; what is `earn`ed is taken off.
+        """`prompts`: words, or numbers (`gato.skills.told`). `demonstrations`: observations (B, N, O) and actions
+        (B, N, A) of episodes of the wanted skill. `returns_B`: the return that is asked for, as a share of the best;
+        what is `earn`ed is taken off.
 
         `sample` draws actions instead of taking the most likely ones. ValueError for an unknown body, or a model that
         was not told returns.
@@ -51,8 +52,10 @@ class Agent:
         self.prompts = list(prompts)
         self._generator = torch.Generator(model.device).manual_seed(seed)
         layout, spec = model.layout, self.body.spec
-        empty = _empty_windows(spec, self.prompts, layout.window_steps, command_BC, demonstrations)
-        self.rows = build_rows(model.codec, empty, layout)
+        empty = _empty_windows(spec, len(self.prompts), layout.window_steps, demonstrations)
+        untold_BC = np.full((self.num_envs, len(COMMANDS)), -1, np.int64)
+        self.rows = dataclasses.replace(build_rows(model.codec, empty, layout), command_BC=untold_BC)
+        self._tell(np.arange(self.num_envs), self.prompts)
         self._asked_B = None if returns_B is None else np.array(returns_B, np.float32)
         self._to_go_B = None if returns_B is None else np.array(returns_B, np.float32)
         if returns_B is not None:
@@ -98,11 +101,20 @@ class Agent:
         """From the next control step `[new prompt, newest half]` is what these environments see."""
         for env, prompt in zip(ids, prompts, strict=True):
             self.prompts[env] = prompt
-        self.rows.text_BP[ids] = encode_prompts(self.model.codec, prompts, self.model.layout)
+        self._tell(ids, prompts)
         exists_BS = existing_positions(self.rows, self.model.layout, self.body.spec)
         self._prompt_exists_BP = exists_BS[:, : self._num_prompt]
         self._keep_newest_half(np.asarray(ids))
         self._cached_B[ids] = 0
+
+    def _tell(self, ids: np.ndarray, prompts: Sequence[str]) -> None:
+        """Their tokens: words, or numbers instead."""
+        codec, numbers = self.model.codec, [told_numbers(prompt) for prompt in prompts]
+        words = [prompt if told_C is None else "" for prompt, told_C in zip(prompts, numbers, strict=True)]
+        untold_C = np.full(len(COMMANDS), np.nan, np.float32)
+        command_BC = np.stack([untold_C if told_C is None else told_C for told_C in numbers])
+        self.rows.text_BP[ids] = encode_prompts(codec, words, self.model.layout)
+        self.rows.command_BC[ids] = codec.encode_command(command_BC)
 
     def __call__(self, observations_BO: np.ndarray) -> np.ndarray:
         """Actions (B, A) float32 inside the box; rows of ended environments are ignored and get zeros."""
@@ -225,13 +237,12 @@ class Agent:
 
 def _empty_windows(
     spec: BodySpec,
-    prompts: Sequence[str],
+    num_envs: int,
     window_steps: int,
-    command_BC: np.ndarray | None,
     demonstrations: tuple[np.ndarray, np.ndarray] | None,
 ) -> Windows:
-    """Windows with prompts and no steps yet."""
-    num_envs, no_steps = len(prompts), np.zeros((len(prompts), window_steps), bool)
+    """Windows without words or steps yet."""
+    no_steps = np.zeros((num_envs, window_steps), bool)
     no_actions = np.zeros((num_envs, window_steps, len(spec.action)), np.float32)
     if demonstrations is None:
         demonstrations = np.zeros((num_envs, 0, len(spec.observation))), np.zeros((num_envs, 0, len(spec.action)))
@@ -243,8 +254,8 @@ def _empty_windows(
         targets_BTA=no_actions,
         step_mask_BT=no_steps,
         loss_mask_BT=no_steps.copy(),
-        prompts=tuple(prompts),
-        command_BC=np.full((num_envs, len(COMMANDS)), np.nan, np.float32) if command_BC is None else command_BC,
+        prompts=("",) * num_envs,
+        command_BC=np.full((num_envs, len(COMMANDS)), np.nan, np.float32),
         demonstration_BNO=shown_BNO,
         demonstration_BNA=shown_BNA,
         demonstration_mask_BN=np.ones(shown_BNO.shape[:2], bool),

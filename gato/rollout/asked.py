@@ -18,6 +18,7 @@ from gato.rollout.suite import check_body, group, success_rate
 from gato.skills.evaluate import evaluation_seeds
 from gato.skills.prompts import SPLITS
 from gato.skills.table import SKILLS, get_skill, skills_of
+from gato.skills.told import in_full, told_numbers
 from gato.specs import Score
 
 HEADER = "body\tprompt\tskill"
@@ -117,7 +118,7 @@ def _known(question: Question) -> str | None:
 def question_of(model: Gato, body: str, prompt: str, hear: Hear | None = None) -> Question:
     """Words for a body; what it is told is, to the tokenizer, a phrase of the skill that is meant."""
     check_body(model, body)
-    told = prompt if hear is None else hear(body, prompt)
+    told = _heard(body, prompt, hear)
     if told is None:
         return Question(body, prompt, None, None)
     ids = model.codec.encode_text(told)
@@ -126,6 +127,12 @@ def question_of(model: Gato, body: str, prompt: str, hear: Hear | None = None) -
         if any(model.codec.encode_text(phrase) == ids for phrase in said):
             return Question(body, prompt, skill.id, told)
     return Question(body, prompt, None, told)
+
+
+def _heard(body: str, prompt: str, hear: Hear | None) -> str | None:
+    """What the body is told: free speech hears words, not numbers."""
+    told = in_full(prompt, body)
+    return told if hear is None or told_numbers(prompt) is not None else hear(body, prompt)
 
 
 def read_questions(path: Path, model: Gato, hear: Hear | None = None) -> tuple[Question, ...]:
@@ -156,7 +163,7 @@ def _question(line: str, model: Gato, hear: Hear | None) -> Question:
         raise ValueError(f"got {len(fields)} field(s), need body<TAB>prompt<TAB>skill")
     body, prompt, name = fields[0].strip(), fields[1], fields[2].strip()
     check_body(model, body)
-    told = prompt if hear is None else hear(body, prompt)
+    told = _heard(body, prompt, hear)
     if name == NOTHING and hear is not None:
         return Question(body, prompt, NOTHING, told)
     # The body stands in the line already, so the skill's own name is enough.

@@ -17,6 +17,7 @@ from gato.rollout.agent import Agent
 from gato.skills.bodies import BODIES
 from gato.skills.spaces import body_spec, flatten_observations, unflatten_action
 from gato.skills.table import get_skill
+from gato.skills.told import in_full
 
 
 class PromptedPolicy:
@@ -30,7 +31,7 @@ class PromptedPolicy:
         self.body = body or _body_of(model, env, self._observation_space, self._action_space)
         self._check(model)
         self._num_envs = int(env.num_envs) if self.is_batch else 1
-        self._agent = Agent(model, self.body, [prompt] * self._num_envs, seed=seed)
+        self._agent = Agent(model, self.body, [in_full(prompt, self.body)] * self._num_envs, seed=seed)
 
     def predict(
         self,
@@ -59,7 +60,7 @@ class PromptedPolicy:
 
     def tell(self, prompt: str) -> None:
         """From the next step on it does that."""
-        self._agent.set_prompt(np.arange(self._num_envs), [prompt] * self._num_envs)
+        self._agent.set_prompt(np.arange(self._num_envs), [in_full(prompt, self.body)] * self._num_envs)
 
     def _check(self, model: Gato) -> None:
         known = model.body(self.body).spec

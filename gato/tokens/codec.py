@@ -24,7 +24,7 @@ from gato.tokens.vector import Numbers, Ranges, VectorCodec
 
 CODEC_FILE, TOKENIZER_FILE = "codec.json", "tokenizer.json"
 FORMAT, FORMATS = 2, (1, 2)
-"""Written, and read: in the first, observations had bins over 4 deviations, which the starts of episodes went beyond."""
+"""Written, and read: in the first, observations had bins over 4 deviations, and episodes begin beyond them."""
 SCALES: dict[str, Callable[[np.ndarray, np.ndarray], Numbers]] = {
     "asinh": AsinhCodec,
     "linear": NumberCodec.standardised,

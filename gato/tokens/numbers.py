@@ -110,8 +110,8 @@ class NumberCodec:
 
 
 class AsinhCodec:
-    """Uniform bins over asinh((x - mean) / std), an element: 1/128 of a deviation wide at the mean, as wide as a fifth of
-    one at the ends, sinh(4) = 27.3 deviations away.
+    """Uniform bins over asinh((x - mean) / std), an element: 1/128 of a deviation wide at the mean, a fifth of one at
+    the ends, sinh(4) = 27.3 deviations away.
 
     Where an episode starts lies far out for a body that balances all day (Burbidge et al. 1988; DreamerV3 has symlog).
     """

@@ -13,7 +13,6 @@ from gato.specs import Element
 from gato.tokens.discrete import NUM_DISCRETE, DiscreteCodec
 from gato.tokens.numbers import NUM_BINS, AsinhCodec, MuLawCodec, NumberCodec
 
-
 Numbers = NumberCodec | AsinhCodec | MuLawCodec
 
 
@@ -52,9 +51,7 @@ class Ranges:
 class VectorCodec:
     """Codec of one vector of named elements; `label` ("hopper action") begins every error line."""
 
-    def __init__(
-        self, label: str, elements: tuple[Element, ...], numbers: Numbers, *, ranges: Ranges
-    ) -> None:
+    def __init__(self, label: str, elements: tuple[Element, ...], numbers: Numbers, *, ranges: Ranges) -> None:
         self._label = label
         self._names = tuple(element.name for element in elements)
         self._numbers = numbers
