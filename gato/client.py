@@ -27,7 +27,8 @@ SECONDS = 10.0
 
 
 class ServerError(ValueError):
-    """What the server said, in one line, instead of doing what it was asked. Nothing has changed there."""
+    """What the server said, in one line, instead of doing what it was asked. Nothing has changed there; only where the
+    server itself failed may the next message begin an episode, under the same words."""
 
 
 class Client:
@@ -48,7 +49,8 @@ class Client:
         where the server refuses.
         """
         self._timeout = timeout
-        self._begin = {"body": body, **({} if prompt is None else {"prompt": prompt})}
+        self._body, self._prompt = body, prompt
+        """Sent with every message, since a server that has failed remembers neither; said again they change nothing."""
         self.reply: dict[str, Any] = {}
         self._opened = ExitStack()
         headers = {"Authorization": f"Bearer {token}"} if token else None
@@ -77,17 +79,18 @@ class Client:
         """The action (A,) float32 for the newest observation (O,), both in the order that `metadata` tells.
 
         `prompt`: from now on it does that. `reset`: an episode begins; what was seen before is forgotten, the prompt is
-        not. ServerError where the server refuses the message; the connection stays as it was.
+        not. ServerError where the server refuses the message, or fails; the connection can be used all the same.
         """
-        message = {"observation": np.asarray(observation_O), **self._begin}
-        message |= {"prompt": prompt} if prompt is not None else {}
+        told = self._prompt if prompt is None else prompt
+        message: dict[str, Any] = {"observation": np.asarray(observation_O), "body": self._body}
+        message |= {"prompt": told} if told is not None else {}
         message |= {"reset": True} if reset else {}
         try:
             self._socket.send(pack(message))
         except ConnectionClosed as error:
             raise ConnectionError(f"the server has closed the connection ({error})") from error
         self.reply = self._received()
-        self._begin = {}
+        self._prompt = told
         return self.reply["action"]
 
     def close(self) -> None:

@@ -3,7 +3,6 @@ anybody else."""
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
 import threading
@@ -17,15 +16,14 @@ import numpy as np
 import pytest
 from playing import Played, played
 from serving import make_telling_model
+from viewing import Viewer
 from waiting import SOON, becomes
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.play.messages import MOST_BYTES
-from gato.play.server import MOST_READ, MOST_SESSIONS, PlayServer
+from gato.play.server import MOST_READ, MOST_SESSIONS
 from gato.sequences import Layout
 from gato.skills.bodies import BODIES
 
@@ -50,40 +48,6 @@ def place(model: Gato) -> Iterator[Played]:
 def _everybody_left(place: Played) -> Iterator[None]:
     yield
     becomes(lambda: place.is_empty)
-
-
-class Viewer:
-    """A page without a browser."""
-
-    def __init__(self, place: Played, **options: object) -> None:
-        self.socket: ClientConnection = connect(
-            place.live, compression=None, proxy=None, max_size=None, legacy=True, **options
-        )
-
-    def __enter__(self) -> Viewer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def send(self, wish: object) -> None:
-        self.socket.send(wish if isinstance(wish, str | bytes) else json.dumps(wish))
-
-    def event(self, kind: str) -> dict:
-        """The next of that kind."""
-        end = time.monotonic() + SOON
-        while time.monotonic() < end:
-            item = self.socket.recv(timeout=SOON)
-            if isinstance(item, str) and (told := json.loads(item))["event"] == kind:
-                return told
-        raise AssertionError(f"no {kind} came")
-
-    def frame(self) -> tuple[float, int, np.ndarray]:
-        """The next one: its time, its moments, all its numbers."""
-        while isinstance(item := self.socket.recv(timeout=SOON), str):
-            pass
-        moment, count, _ = struct.unpack_from("<3d", item)
-        return moment, int(count), np.frombuffer(item, "<f4", offset=24)
 
 
 def test_a_viewer_is_told_everything_once_and_then_shown_frames_in_real_time(place: Played) -> None:
@@ -186,6 +150,8 @@ WRONG: tuple[tuple[object, str], ...] = (
     ({"sya": "turn left"}, "no key 'sya'; did you mean \"say\"?"),
     ({"say": 3}, "say is a int; send words"),
     ({"pause": "yes"}, "pause is a str; send true or false"),
+    ({"push": False}, "push is false; send true, or nothing"),
+    ({"reset": False}, "reset is false; send true, or nothing"),
     ({"say": "a" * 1001}, "say has 1001 letters; at most 1000"),
     ({"say": "a" * MOST_BYTES}, f"at most {MOST_BYTES}: say it in fewer words"),
     ({"say": ""}, "nothing was said"),
@@ -239,14 +205,7 @@ def test_who_vanishes_leaves_room_for_others(place: Played) -> None:
 
 
 def test_who_does_not_read_stalls_nobody_and_is_hung_up_on(place: Played, monkeypatch: pytest.MonkeyPatch) -> None:
-    play = PlayServer._play
-
-    async def narrowly(self: PlayServer, connection: ServerConnection) -> None:
-        """Else some MB have to be asked for before all buffers are full."""
-        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        await play(self, connection)
-
-    monkeypatch.setattr(PlayServer, "_play", narrowly)
+    monkeypatch.setattr("gato.play.server.MOST_UNSENT", 4096)
     monkeypatch.setattr("gato.serve.listening.PATIENCE", 0.3)
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -296,7 +255,7 @@ def test_one_too_many_is_told_so_and_plays_once_there_is_room(place: Played) -> 
 
 def test_only_this_servers_own_page_may_drive_it(place: Played) -> None:
     own = f"127.0.0.1:{place.port}"
-    for origin in ("http://evil.example", "null", f"http://localhost:{place.port}", f"http://{own}1"):
+    for origin in ("http://evil.example", "null", "http://[", f"http://localhost:{place.port}", f"http://{own}1"):
         with pytest.raises(InvalidStatus, match="403"):
             Viewer(place, origin=origin)
     with Viewer(place, origin=f"http://{own}") as viewer:
@@ -355,23 +314,3 @@ def test_without_the_token_nobody_plays(model: Gato) -> None:
             assert viewer.event("hello")["model"] == "tested"
             viewer.frame()
         assert locked.server.num_viewers == 1
-
-
-def test_an_agent_that_fails_is_told_of_and_begins_anew(
-    place: Played, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Viewers of another body notice nothing."""
-    with Viewer(place) as viewer, Viewer(place) as other:
-        other.send({"body": "hopper"})
-        viewer.frame()
-        room = place.world.prepare("ant")
-
-        def fail(*_: object) -> None:
-            monkeypatch.undo()
-            raise MemoryError
-
-        monkeypatch.setattr(room.agent, "act", fail)
-        assert viewer.event("error")["error"] == "the server failed (MemoryError, see its log); it begins anew"
-        assert viewer.event("begun") and viewer.frame()[0] < viewer.frame()[0]
-        other.frame()
-    assert "acting for ant failed" in caplog.text

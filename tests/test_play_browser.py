@@ -112,6 +112,15 @@ def test_a_plan_is_listed_and_what_was_mistyped_is_offered(page: Any) -> None:
     until(page, "document.getElementById('planner').hidden")
 
 
+def test_another_body_has_not_the_plan_of_the_one_before(page: Any) -> None:
+    page.fill("#words", "turn left for 1 minute, then turn right")
+    page.keyboard.press("Enter")
+    page.locator("#plan li.now", has_text="turn left").wait_for()
+    page.select_option("#body", "hopper")
+    until(page, "gato.told?.skill === 'hopper/stand'")
+    assert page.locator("#planner").is_hidden() and not page.locator("#plan li").count()
+
+
 def test_a_clip_is_recorded_in_the_browser(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Record").click()
     page.wait_for_timeout(1500)

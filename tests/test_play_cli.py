@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 from gato import cli
 from gato.model.config import ModelConfig
+from gato.play.server import _open_browser
 from gato.skills.bodies import BODIES
 
 STARTED = 120
@@ -94,3 +95,14 @@ def test_what_is_missing_to_play_is_named(
         monkeypatch.setitem(sys.modules, name, None)
     assert cli.run(["play", str(place)]) == cli.FAILED
     assert 'pip install "gato-agent[serve]"' in capsys.readouterr().err
+
+
+def test_where_no_browser_can_be_opened_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened: list[str] = []
+    for is_there in (True, False):
+        monkeypatch.setattr("webbrowser.open", lambda page, done=is_there: bool(opened.append(page)) or done)
+        assert not caplog.records
+        _open_browser("http://127.0.0.1:8080")
+    assert len(opened) == 2 and "no browser could be opened" in caplog.text

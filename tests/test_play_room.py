@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from gato.serve.catalogue import Catalogue
 from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies import BODIES
 from gato.skills.stepper import find_env_spec
+from gato.skills.transition import Transition
 
 CONFIG = ModelConfig(size="nano", layout=Layout(prompt_positions=6, window_steps=5, demonstration_steps=0))
 ANT_TAUGHT = ("ant/run-forward", "ant/turn-left", "ant/turn-right", "ant/walk-forward", "ant/command")
@@ -193,20 +197,68 @@ def test_other_words_and_a_new_beginning_end_a_plan(model: Gato, interpreter: In
         assert viewer.session.course is None and viewer.events("plan")[-1]["parts"] == []
 
 
-def test_whose_simulation_breaks_begins_anew_and_the_others_go_on(model: Gato) -> None:
+@pytest.mark.parametrize("how", ["not a number", "too large for float32"])
+def test_whose_simulation_breaks_begins_anew_and_the_others_notice_nothing(
+    model: Gato, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others saw the same moment twice; and what no float32 can say was told to the agent, which failed for all."""
     room = Room(model, "ant", 2, Spent())
     broken, other = Watching(), Watching()
     room.enter(broken.session, LEFT)
     room.enter(other.session, LEFT)
     room.tick()
-    qpos_BQ, qvel_BV = room.stepper.get_state(np.array([0]))
-    qvel_BV[0, 3] = np.nan
-    room.stepper.set_state(np.array([0]), qpos_BQ, qvel_BV)
+    if how == "not a number":
+        qpos_BQ, qvel_BV = room.stepper.get_state(np.array([0]))
+        qvel_BV[0, 3] = np.nan
+        room.stepper.set_state(np.array([0]), qpos_BQ, qvel_BV)
+    else:
+        step = room.stepper.step
+
+        def too_far(actions_BA: np.ndarray, ids: np.ndarray) -> Transition:
+            monkeypatch.undo()
+            stepped = step(actions_BA, ids)
+            stepped.observations_BO[0] = 1e300
+            return stepped
+
+        monkeypatch.setattr(room.stepper, "step", too_far)
     for _ in range(3):
         room.tick()
-    assert "state is not finite" in broken.events("error")[0]["error"]
+    (error,) = broken.events("error")
+    assert ("state is not finite" if how == "not a number" else "got out of hand") in error["error"]
     assert broken.events("begun")[-1]["why"] == "the simulation broke" and broken.session.steps == 2
-    assert not other.events("error") and len(other.events("begun")) == 1 and other.session.steps == 3
+    assert not other.events("error")
+    expected = alone(model, "ant", other.events("begun")[0]["seed"], {0: "turn left"}, 4, 3)
+    shown = other.frames(13, len(BODIES["ant"].readings))
+    assert all(np.array_equal(poses, want) for (_, poses, _), want in zip(shown, expected, strict=True))
+    for session in (broken.session, other.session):
+        room.leave(session)
+
+
+def test_where_all_simulations_break_all_begin_anew(model: Gato) -> None:
+    room, viewer = Room(model, "ant", 1, Spent()), Watching()
+    room.enter(viewer.session, LEFT)
+    qpos_BQ, qvel_BV = room.stepper.get_state(np.array([0]))
+    room.stepper.set_state(np.array([0]), qpos_BQ, qvel_BV * np.nan)
+    for _ in range(2):
+        room.tick()
+    assert [one["why"] for one in viewer.events("begun")] == ["", "the simulation broke"]
+    assert len(viewer.frames(13, len(BODIES["ant"].readings))) == 1
+
+
+def test_who_ran_when_acting_failed_begins_anew_and_waits(model: Gato) -> None:
+    """It went on by itself, and failed again, as fast as it could, for ever."""
+    room, running, paused = Room(model, "ant", 2, Spent()), Watching(), Watching()
+    room.enter(running.session, LEFT)
+    room.enter(paused.session, LEFT)
+    room.tick()
+    room.pause(paused.session, True)
+    room.fail(MemoryError())
+    assert room.due == math.inf and running.session.is_paused and running.session.steps == 0
+    assert running.events("error")[0]["error"].endswith("it begins anew and is paused: go on tries again")
+    assert not paused.events("error") and paused.session.steps == 1
+    room.pause(running.session, False)
+    room.tick()
+    assert running.session.steps == 1
 
 
 def test_what_is_typed_is_understood(interpreter: Interpreter) -> None:
@@ -216,6 +268,8 @@ def test_what_is_typed_is_understood(interpreter: Interpreter) -> None:
         ("ant/turn-left", "turn left", "ant/turn-left", 0, ""),
         ("turning left", "turn left", "ant/turn-left", 0, 'told "turn left"'),
         ("walk forward for three seconds", "walk forward", "ant/walk-forward", 1, ""),
+        ("walk forward until the speed is over 2 m/s", "walk forward", "ant/walk-forward", 1, ""),
+        ("turn left until the yaw rate is over 1 rad/s", "turn left", "ant/turn-left", 1, ""),
         ("turn left twice and then turn right", "turn left", "ant/turn-left", 2, ""),
         ("trun lfet", "trun lfet", None, 0, 'did you mean "turn left"?; told as it is'),
     ):
@@ -253,3 +307,38 @@ def test_a_sentence_in_any_words_is_heard_where_somebody_listens(catalogue: Cata
     with pytest.raises(ValueError, match="is nothing that ant can do"):
         interpreter.understand("ant", "make me a sandwich")
     assert interpreter.understand("ant", "turn right").note == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("turn left for 1 second, then trun rihgt", 'did you mean "turn right"?'),
+        ("first trun lfet, then wait", 'did you mean "turn left"?'),
+        ("turn right for 9999 seconds", "allowed: numbers from 0.05 to 300"),
+        ("walk forward until the sped is over 2 m/s", "cannot be told; allowed"),
+    ],
+)
+def test_what_is_wrong_with_a_plan_is_told_though_somebody_listens(catalogue: Catalogue, text: str, told: str) -> None:
+    """It was heard as one skill, and the rest was dropped."""
+    interpreter = Interpreter(catalogue, lambda body, text: "turn left")
+    with pytest.raises(ValueError) as caught:
+        interpreter.understand("ant", text)
+    assert told in str(caught.value)
+    assert interpreter.understand("ant", "turn left, the train is coming").note == 'heard as "turn left"'
+    assert interpreter.understand("ant", "round and round, for me").note == 'heard as "turn left"'
+
+
+def test_one_sentence_is_heard_at_a_time(catalogue: Catalogue) -> None:
+    """Sentences of several viewers come in several threads, and a tokenizer is not for more than one."""
+    busy = threading.Lock()
+
+    def hear(body: str, text: str) -> str:
+        assert busy.acquire(blocking=False), "two at once"
+        time.sleep(0.05)
+        busy.release()
+        return "turn left"
+
+    interpreter = Interpreter(catalogue, hear)
+    with ThreadPoolExecutor(2) as pool:
+        heard = list(pool.map(lambda text: interpreter.understand("ant", text), ["hard to port"] * 2))
+    assert [one.skill for one in heard] == ["ant/turn-left"] * 2

@@ -18,7 +18,7 @@ import pytest
 from making import ARM, CART, draw
 from serving import Served, make_telling_model, served
 from waiting import SOON, becomes
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from gato.client import Client, ServerError, pack, unpack
@@ -103,7 +103,7 @@ def test_the_words_skill_is_told_and_an_id_stands_for_its_words(place: Served, m
     with Client(place.address, prompt=TAUGHT[1], body="half-cheetah") as client:
         assert client.act(np.zeros(17)).tolist() == agent(np.zeros((1, 17)))[0].tolist()
         assert client.reply["skill"] == TAUGHT[1]
-        for prompt, skill in (("please run forward", TAUGHT[0]), ("fly to the moon", None), ("", None)):
+        for prompt, skill in (("please run forward", TAUGHT[0]), ("go 2 m/s", None), ("", None)):
             client.act(np.zeros(17), prompt=prompt)
             assert client.reply["skill"] == skill
         client.act(np.zeros(17))
@@ -248,9 +248,33 @@ def test_only_who_has_the_token_is_served_and_no_web_page(place: Served, model: 
             assert client.metadata["protocol"] == 1
         with connect(guarded.address, additional_headers={"Authorization": "Api-Key a secret"}, proxy=None) as opened:
             assert "bodies" in unpack(opened.recv(timeout=SOON))
+        twice = [("Authorization", "Bearer a secret")] * 2
+        with pytest.raises(InvalidStatus, match="401"):
+            connect(guarded.address, additional_headers=twice, proxy=None)
         assert fetch(guarded, "/healthz") == (200, b"OK\n")
     with pytest.raises(Exception, match="403"):
         connect(place.address, origin="https://example.org", proxy=None)  # type: ignore[arg-type]
+
+
+def test_a_client_goes_on_after_the_server_has_failed(
+    place: Served, model: Gato, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It told its body once, which the server had then forgotten, and was refused for ever."""
+    with Client(place.address, body="cart", prompt="run") as client:
+        acts(client, model)
+        client.act([0.0, 0.0], prompt="hop")
+
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(model.body("cart").head, "forward", fail)
+            with pytest.raises(ServerError, match="MemoryError, see its log.; begin anew"):
+                client.act([0.0, 0.0])
+        acts(client, model, prompt="hop")  # the newest words that were taken, and a new episode
+        with pytest.raises(ServerError, match="tokens, the model reads 6"):
+            client.act([0.0, 0.0], prompt="one two three four five six seven")
+        client.act([0.0, 0.0])  # not told again what was refused
 
 
 def fetch(place: Served, path: str) -> tuple[int, bytes]:

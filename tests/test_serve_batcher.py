@@ -171,6 +171,25 @@ def test_a_batch_that_fails_is_begun_anew_and_harms_no_other_body(
         assert answers(batcher, (cart, said))[0].action_A.tolist() == agent(said.observation_O[None])[0].tolist()
 
 
+def test_a_check_that_fails_is_told_and_stops_nobody(
+    batcher: Batcher, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ended the thread that acts, and nobody was answered any more."""
+    session, begin = Session(), message(CART, body="cart", prompt="run")
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "observation", fail)
+        future = batcher.ask(session, begin)
+        batcher._work(batcher._waiting())
+    with pytest.raises(RuntimeError, match="MemoryError, see its log.; the message has changed nothing"):
+        future.result(0)
+    assert "could not be checked" in caplog.text
+    assert answers(batcher, (session, begin))[0].rows == 1
+
+
 def test_a_connection_keeps_its_body(batcher: Batcher) -> None:
     session = Session()
     with pytest.raises(ValueError, match='has no prompt; send "prompt"'):

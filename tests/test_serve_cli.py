@@ -17,6 +17,7 @@ from making import CART, make_model
 from gato import cli
 from gato.client import Client
 from gato.model.config import ModelConfig
+from gato.serve.listening import address
 
 STARTED = 120
 """Seconds, on a busy machine."""
@@ -76,6 +77,21 @@ def test_where_it_cannot_listen_is_told_in_one_line(
     assert (code, shown.out, len(shown.err.splitlines())) == (cli.FAILED, "", 1)
     assert shown.err.startswith("gato: error: ") and told.format(taken=taken) in shown.err
     assert "--port" in shown.err or "token" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("127.0.0.1", "ws://127.0.0.1:8000"),
+        ("robot.local", "ws://robot.local:8000"),
+        ("::1", "ws://[::1]:8000"),
+        ("0.0.0.0", "ws://127.0.0.1:8000"),
+        ("", "ws://127.0.0.1:8000"),
+        ("::", "ws://[::1]:8000"),
+    ],
+)
+def test_the_address_that_is_told_can_be_connected_to(host: str, found: str) -> None:
+    assert address("ws", host, 8000) == found
 
 
 def test_an_open_door_is_warned_of(place: Path, taken: int, capsys: pytest.CaptureFixture[str]) -> None:

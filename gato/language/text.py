@@ -56,7 +56,7 @@ def short(said: str) -> str:
     return said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]}..."
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 10)
 def normalise(text: str) -> str:
     """The text in that form; ValueError where it is empty, too long, or holds control characters."""
     if len(text) > MOST_CHARACTERS:

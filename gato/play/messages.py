@@ -26,6 +26,8 @@ KINDS = {
 }
 """Key of a message -> what it holds."""
 SWITCHES = ("pause", "reset", "push")
+DEEDS = ("reset", "push")
+"""Of the switches: done, or not wished at all."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def read_wish(data: str | bytes) -> Wish:
     wanted = bool if kind in SWITCHES else str
     if not isinstance(value, wanted):
         raise ValueError(f"{kind} is a {type(value).__name__}; send {KINDS[kind]}")
+    if kind in DEEDS and not value:
+        raise ValueError(f"{kind} is false; send {KINDS[kind]}, or nothing")
     if isinstance(value, bool):
         return Wish(kind, is_on=value)
     text = str(value)

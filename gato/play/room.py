@@ -22,6 +22,7 @@ from gato.skills.batch_stepper import BatchStepper
 from gato.skills.environment import TRUNK
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import skills_of
+from gato.skills.transition import Transition
 
 POSES = 60.0
 """Poses a second of simulated time, about: what a screen shows. A body that acts more often is shown every so many
@@ -128,18 +129,56 @@ class Room:
     def tick(self) -> None:
         """One control step of everybody who is not paused."""
         running = sorted((one for one in self.sessions if not one.is_paused), key=lambda one: one.row)
-        rows = np.array([session.row for session in running])
+        rows = _rows(running)
         began = time.perf_counter()
         actions_BA = self.agent.act(rows, self._observations_BO[rows])
         acted = time.perf_counter()
+        stepping, step = self._step(running, actions_BA)
+        stepped = time.perf_counter()
+        if step is not None:
+            self._tell_step(stepping, step)
+        self._spent.policy += acted - began
+        self._spent.physics += stepped - acted
+        self._spent.showing += time.perf_counter() - stepped
+        self._spent.steps += len(stepping)
+        self._go_on()
+
+    def fail(self, error: Exception) -> None:
+        """How far those came that ran is not known: they begin anew, and paused, since it may fail again."""
+        ran = [session for session in self.sessions if not session.is_paused]
+        told = (
+            f"the server failed ({type(error).__name__}, see its log); it begins anew and is paused: go on tries again"
+        )
+        for session in ran:
+            self.pause(session, True)
+            session.tell("error", error=told)
+        for session in ran:
+            self.begin(session)
+
+    def _step(self, running: list[Session], actions_BA: np.ndarray) -> tuple[list[Session], Transition | None]:
+        """Who stepped, and how far they came; None for nobody. Whose simulation breaks begins anew instead, and the
+        others step as if it had not been there, to the bit."""
+        rows, before = _rows(running), self.stepper.snapshot()
         try:
             step = self.stepper.step(actions_BA, rows)
         except FloatingPointError as error:
-            self._begin_broken(running, str(error))
-            self._go_on()
-            return
-        stepped = time.perf_counter()
-        self._observations_BO[rows] = step.observations_BO
+            is_whole_B, told = _fits_float32(np.concatenate(self.stepper.get_state(rows), 1)), str(error)
+            if is_whole_B.all():
+                raise
+        else:
+            is_whole_B, told = _fits_float32(step.observations_BO), f"{self.body.name}: the simulation got out of hand"
+        if is_whole_B.all():
+            return running, step
+        self.stepper.restore(before)
+        for session in (one for one, is_whole in zip(running, is_whole_B, strict=True) if not is_whole):
+            session.tell("error", error=told)
+            self.begin(session, "the simulation broke")
+        whole = [one for one, is_whole in zip(running, is_whole_B, strict=True) if is_whole]
+        return whole, self.stepper.step(actions_BA[is_whole_B], _rows(whole)) if whole else None
+
+    def _tell_step(self, running: list[Session], step: Transition) -> None:
+        """What these see, and who falls, or comes to another part of a plan."""
+        self._observations_BO[_rows(running)] = step.observations_BO
         readings_BR = np.stack([step.readings[name] for name in self.body.readings], 1)
         motion_TBQ = self.stepper.motion_TbQ
         assert motion_TBQ is not None
@@ -154,26 +193,6 @@ class Room:
             elif session.follow_plan({name: values_B[[index]] for name, values_B in step.readings.items()}):
                 self._tell_agent(session)
                 session.tell_words()
-        self._spent.policy += acted - began
-        self._spent.physics += stepped - acted
-        self._spent.showing += time.perf_counter() - stepped
-        self._spent.steps += len(running)
-        self._go_on()
-
-    def fail(self, error: Exception) -> None:
-        """How far the sessions came is not known: they begin anew."""
-        for session in self.sessions:
-            session.tell("error", error=f"the server failed ({type(error).__name__}, see its log); it begins anew")
-            self.begin(session)
-        self._go_on()
-
-    def _begin_broken(self, running: list[Session], told: str) -> None:
-        """Those whose simulation broke begin anew; the others see the same moment twice."""
-        for session in running:
-            state = self.stepper.get_state(np.array([session.row]))
-            if not all(np.isfinite(numbers).all() for numbers in state):
-                session.tell("error", error=told)
-                self.begin(session, "the simulation broke")
 
     def _end_push(self, session: Session) -> None:
         if session.steps_pushed:
@@ -208,3 +227,13 @@ class Room:
         self._ticks.append(now)
         self.due = now if now - self.due > LATE else self.due + self.body.dt
         self._wake()
+
+
+def _rows(sessions: list[Session]) -> np.ndarray:
+    return np.array([session.row for session in sessions])
+
+
+def _fits_float32(numbers_BX: np.ndarray) -> np.ndarray:
+    """(B,) Whether an agent, which sees float32, can act on them."""
+    with np.errstate(over="ignore"):
+        return np.isfinite(numbers_BX.astype(np.float32)).all(1)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import threading
 import webbrowser
 from collections import deque
 from collections.abc import Callable
@@ -27,18 +29,14 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 import gato
-from gato.model.find import find_model
-from gato.model.gato import Gato
 from gato.play.messages import MOST_BYTES, Wish, read_wish
 from gato.play.session import Session
 from gato.play.words import Interpreter
 from gato.play.world import World
-from gato.runs import read_json
 from gato.serve import listening
-from gato.serve.catalogue import Catalogue
-from gato.serve.listening import LOOPBACK, check_door, is_token, send, until_gone, until_stopped
+from gato.serve.catalogue import Catalogue, load_catalogue
+from gato.serve.listening import LOOPBACK, address, check_door, is_token, send, until_gone, until_stopped
 from gato.skills.bodies import BODIES
-from gato.skills.robots.known import add_installed
 from gato.skills.table import get_skill
 from gato.specs import near_match
 
@@ -49,7 +47,11 @@ MOST_READ = 8 * MOST_BYTES
 BREATH = 0.02
 """s between two wishes of a viewer: whoever sends them without end takes no more of the others' time than that."""
 MOST_FRAMES = 32
-"""That wait for a viewer who reads slowly; newer ones are left out until there is room."""
+"""That wait for a viewer who reads slowly; beyond, the oldest are left out."""
+MOST_UNSENT = 1 << 16
+"""Bytes on their way beyond those: what waits there cannot be left out any more, and answers wait behind it."""
+FETCHED = 30.0
+"""s for the largest file of the page, 380 kB, to come over."""
 PAGE = Path(__file__).parent / "page"
 KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".LICENSE": "text/plain"}
 SAFE = {
@@ -68,23 +70,33 @@ class Waiting:
 
     def __init__(self) -> None:
         self._items: deque[dict[str, object] | bytes] = deque()
+        self._num_events = self._num_frames = 0
+        """Of the items; an event counts until it has been sent."""
         self._is_there, self._is_sent = asyncio.Event(), asyncio.Event()
+        self._is_sent.set()
         self._is_over = False
         self._loop = asyncio.get_running_loop()
 
     def put(self, item: dict[str, object] | bytes) -> None:
-        """From any thread. A frame is left out where many items wait."""
+        """From any thread. Where many frames wait, the oldest is left out."""
         with suppress(RuntimeError):  # the loop is closed: the server has stopped
             self._loop.call_soon_threadsafe(self._put, item)
 
     def _put(self, item: dict[str, object] | bytes) -> None:
-        if not self._is_over and (isinstance(item, dict) or len(self._items) < MOST_FRAMES):
-            self._items.append(item)
+        if self._is_over:
+            return
+        if isinstance(item, dict):
+            self._num_events += 1
             self._is_sent.clear()
-            self._is_there.set()
+        elif self._num_frames < MOST_FRAMES:
+            self._num_frames += 1
+        else:
+            self._items.remove(next(one for one in self._items if isinstance(one, bytes)))
+        self._items.append(item)
+        self._is_there.set()
 
     async def sent(self) -> None:
-        """Until all that waited has been sent, or nothing can be any more."""
+        """Until all events that waited have been sent, or nothing can be any more. Frames may wait without end."""
         await self._is_sent.wait()
 
     async def send_on(self, connection: ServerConnection) -> None:
@@ -93,14 +105,22 @@ class Waiting:
             while True:
                 await self._is_there.wait()
                 while self._items:
-                    item = self._items.popleft()
-                    await send(connection, item if isinstance(item, bytes) else json.dumps(item))
+                    await self._send(connection, self._items.popleft())
                 self._is_there.clear()
-                self._is_sent.set()
         except ConnectionClosed:
             pass  # gone, or hung up on
         finally:
             self._is_over = True
+            self._is_sent.set()
+
+    async def _send(self, connection: ServerConnection, item: dict[str, object] | bytes) -> None:
+        if isinstance(item, bytes):
+            self._num_frames -= 1
+            await send(connection, item)
+            return
+        await send(connection, json.dumps(item))
+        self._num_events -= 1
+        if not self._num_events:
             self._is_sent.set()
 
 
@@ -131,7 +151,13 @@ class PlayServer:
         """Serve meanwhile; the port, where 0 is any free one. ValueError where it cannot be had."""
         self._is_local = host in LOOPBACK
         return listening.listening(
-            self._serve, host, port, process_request=self._admit, max_size=MOST_READ, max_queue=4
+            self._serve,
+            host,
+            port,
+            open_timeout=FETCHED,
+            process_request=self._admit,
+            max_size=MOST_READ,
+            max_queue=4,
         )
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -143,7 +169,7 @@ class PlayServer:
         if len(hosts) != 1 or (self._is_local and not self._token and _name(hosts[0]) not in LOOPBACK):
             return connection.respond(HTTPStatus.FORBIDDEN, f"this is {' or '.join(LOOPBACK)}, under no other name\n")
         if path == "/live":
-            if any(urlsplit(origin).netloc != hosts[0] for origin in origins):
+            if any(origin.partition("://")[2] != hosts[0] for origin in origins):
                 return connection.respond(HTTPStatus.FORBIDDEN, "only this server's own page may drive it\n")
             return None
         if path in self._files:
@@ -178,6 +204,7 @@ class PlayServer:
         return wish.kind == "token" and is_token(wish.text, self._token)
 
     async def _play(self, connection: ServerConnection) -> None:
+        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNSENT)
         waiting = Waiting()
         session = Session(waiting.put)
         self.num_open += 1
@@ -186,20 +213,29 @@ class PlayServer:
         sending = asyncio.create_task(waiting.send_on(connection))
         try:
             with until_gone():
-                body = await asyncio.to_thread(self._enter, session, self._body)
+                body = await self._answer(waiting, session, self._body, json.dumps({"body": self._body}))
                 async for data in connection:
                     if connection.state is not State.OPEN:
                         break  # what was read before it closed would keep the place taken
-                    try:
-                        body = await self._do(session, body, read_wish(data))
-                    except ValueError as error:
-                        waiting.put({"event": "error", "error": " ".join(str(error).split())})
+                    body = await self._answer(waiting, session, body, data)
                     await waiting.sent()  # who reads slowly is not to pile up answers
                     await asyncio.sleep(BREATH)
         finally:
             self.num_open -= 1
             self._world.leave(session)
             sending.cancel()
+
+    async def _answer(self, waiting: Waiting, session: Session, body: str, data: str | bytes) -> str:
+        """What is wished is done, or told in one line why not; the body that the session has from then on."""
+        try:
+            return await self._do(session, body, read_wish(data))
+        except ValueError as error:
+            told = " ".join(str(error).split())
+        except Exception as error:  # the border: the viewer, who may go on, is told
+            log.exception("a wish failed")
+            told = f"the server failed ({type(error).__name__}, see its log)"
+        waiting.put({"event": "error", "error": told})
+        return body
 
     async def _do(self, session: Session, body: str, wish: Wish) -> str:
         """The body that the session has from then on."""
@@ -256,10 +292,7 @@ def play_model(
     no such model or body, or the port is taken.
     """
     check_door(host, token, "use up this machine's time")
-    place = find_model(name)
-    model = Gato.load(place)
-    add_installed()
-    catalogue = Catalogue(model, read_json(place / "card.json").get("skills", ()))
+    _, model, catalogue = load_catalogue(name)
     bodies = offered(catalogue)
     if not bodies:
         raise ValueError(f"{name} knows none of the bodies that can be simulated here: {', '.join(BODIES)}")
@@ -268,10 +301,11 @@ def play_model(
     torch.set_num_threads(1)  # products are small; another thread would be taken from the browser and the physics
 
     def begun(bound: int) -> None:
-        address = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
-        log.info("playing at %s%s; Ctrl-C stops", address, "/#token=... of --token" if token else "")
-        if is_opened:
-            webbrowser.open(address + (f"/#token={quote(token)}" if token else ""))
+        page = address("http", host, bound)
+        log.info("playing at %s%s; Ctrl-C stops", page, "/#token=... of --token" if token else "")
+        if is_opened:  # in a thread, since some browsers return once they are closed
+            page += f"/#token={quote(token)}" if token else ""
+            threading.Thread(target=_open_browser, args=(page,), daemon=True).start()
 
     with World(model, MOST_SESSIONS) as world:
         server = PlayServer(
@@ -279,6 +313,11 @@ def play_model(
         )
         asyncio.run(until_stopped(server.listen(host, port), begun))
     raise KeyboardInterrupt(f"{server.num_viewers} viewers saw {world.spent.steps} control steps")
+
+
+def _open_browser(page: str) -> None:
+    if not webbrowser.open(page):
+        log.warning("no browser could be opened; the page is there for any other")
 
 
 def _told(request: Request, header: str) -> list[str]:

@@ -5,18 +5,22 @@ In: a body and a line of text. Out: `Meaning`; ValueErrors of one line, with a n
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from gato.language.matching import match
 from gato.language.plans import parse_plan
 from gato.language.text import normalise
-from gato.serve.catalogue import Catalogue
+from gato.serve.catalogue import Catalogue, is_id
 from gato.skills.plan import Plan
 from gato.skills.table import get_skill
 
 PARTED = (" , ", " then ", " until ", " and ", " for ")
 """Of a sentence that was meant as a plan, if it is no phrase: then what is wrong with the plan is told."""
+TIMED = (" until ", " for ")
+"""Of these what is heard as well: everyday sentences have commas and "and", and seldom these after a phrase."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Interpreter:
     def __init__(self, catalogue: Catalogue, hear: Callable[[str, str], str | None] | None = None) -> None:
         """`hear`: (body, sentence) -> what to tell the body, None where nothing that it can do."""
         self._catalogue, self._hear = catalogue, hear
+        self._hearing = threading.Lock()
+        """Tokenizers are not for several threads at once."""
 
     def understand(self, body: str, text: str) -> Meaning:
         """A phrase or a skill's id, a plan, a sentence that is heard, or words that the model is told as they are.
@@ -48,7 +54,7 @@ class Interpreter:
         text = " ".join(text.split())
         if not any(map(str.isalnum, text)):
             raise ValueError('nothing was said; say what to do, such as "turn left"')
-        if "/" in text:
+        if is_id(text):
             return Meaning(*self._catalogue.words(body, text))
         said = normalise(text)
         if (skill := match(said.strip(" ,"), body)) is not None:
@@ -81,11 +87,22 @@ class Interpreter:
             prompt, skill = "", None
         if skill is not None:  # asked for in numbers, such as "walk slowly"
             return Meaning(prompt, skill)
+        if self._is_plan(body, f"{said} "):
+            raise fault
         if self._hear is not None:
-            heard = self._hear(body, text)
+            with self._hearing:
+                heard = self._hear(body, text)
             if heard is None:
                 raise fault
             return Meaning(*self._catalogue.words(body, heard), note=f'heard as "{heard}"')
-        if not prompt or any(mark in f"{said} " for mark in PARTED):
+        if not prompt:
             raise fault
         return Meaning(prompt, None, note=f"{fault}; told as it is, it may not know the words")
+
+    def _is_plan(self, body: str, said: str) -> bool:
+        """Whether what is no plan was meant as one; where somebody listens, only what can hardly be anything else."""
+        if self._hear is None:
+            return any(mark in said for mark in PARTED)
+        pieces = re.split("|".join(PARTED), said)
+        is_timed = any(mark in said for mark in TIMED) and any(match(one.strip(" ,"), body) for one in pieces)
+        return " then " in said or is_timed

@@ -48,6 +48,8 @@ class World:
 
     def prepare(self, body: str) -> Room:
         """What takes a while the first time, so that nobody's clock waits for it."""
+        if body in self._prepared:
+            return self._prepared[body]
         with self._preparing:
             if body not in self._prepared:
                 self._prepared[body] = Room(self._model, body, self._most_sessions, self.spent)
@@ -128,4 +130,7 @@ class World:
             room.tick()
         except Exception as error:  # the border: a batch may fail (memory), the other bodies and the server go on
             log.exception("acting for %s failed", room.body.name)
-            room.fail(error)
+            try:
+                room.fail(error)
+            except Exception:  # the border, too: they are paused by now, and told
+                log.exception("beginning %s anew failed", room.body.name)

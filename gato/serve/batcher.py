@@ -136,6 +136,10 @@ class Batcher:
                 step = self._checked(job, job.message)
             except ValueError as error:
                 job.answer.set_exception(error)
+            except Exception as error:  # the border: what one connection sent must not stop the others' thread
+                log.exception("a message could not be checked")
+                told = f"the server failed ({type(error).__name__}, see its log); the message has changed nothing"
+                job.answer.set_exception(RuntimeError(told))
             else:
                 steps.setdefault(step.body, []).append(step)
         for body, own in steps.items():

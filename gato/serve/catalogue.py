@@ -6,15 +6,19 @@ In: a model and the skills that it was taught. Out: what a client is told when i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gato.client import PROTOCOL
+from gato.model.find import find_model
 from gato.model.gato import Gato
 from gato.rollout.policy import how_to_make
+from gato.runs import read_json
 from gato.skills.bodies import BODIES, Body
 from gato.skills.prompts import SPLITS
+from gato.skills.robots.known import add_installed
 from gato.skills.skill import Skill
 from gato.skills.table import SKILLS, get_skill
 from gato.specs import BodySpec, Element, near_match
@@ -93,7 +97,7 @@ class Catalogue:
         Such words pass, since the model may understand them; so do all where no skill of ours was taught. ValueError
         for a skill's id or phrases that this body was not taught, and for more words than the model reads.
         """
-        if "/" in prompt:
+        if is_id(prompt):
             skill = get_skill(prompt)
             return skill.prompt, self._own([skill], body, prompt)
         ids, most = self._model.codec.encode_text(prompt), self._model.layout.prompt_positions
@@ -132,6 +136,19 @@ class Catalogue:
             "statistics": None if statistics is None else {"mean": statistics.mean_N, "std": statistics.std_N},
             "skills": self._skills(name),
         }
+
+
+def load_catalogue(name: str) -> tuple[Path, Gato, Catalogue]:
+    """The model that `find_model` takes by that name: its folder, itself, and what can be asked of it."""
+    place = find_model(name)
+    model = Gato.load(place)
+    add_installed()
+    return place, model, Catalogue(model, read_json(place / "card.json").get("skills", ()))
+
+
+def is_id(said: str) -> bool:
+    """Whether that is meant as a skill's id: words may have a slash too, as in "2 m/s", but then there are several."""
+    return "/" in said and len(said.split()) == 1
 
 
 def _phrases(skill: Skill) -> Iterator[str]:

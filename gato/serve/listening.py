@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed
 PATIENCE = 5.0
 """Seconds for a client to open or to close a connection, and to read what is sent once all buffers are full."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""What stands for all addresses of this machine -> one at which it can be reached."""
 
 log = logging.getLogger(__name__)
 wire_log = logging.getLogger(f"{__name__}.wire")
@@ -39,19 +41,30 @@ def is_token(brought: str, token: str) -> bool:
     return not token or hmac.compare_digest(brought.encode(errors="replace"), token.encode())
 
 
+def address(scheme: str, host: str, port: int) -> str:
+    """Where somebody on this machine finds a server that listens at that host."""
+    found = ANY.get(host, host)
+    return f"{scheme}://{f'[{found}]' if ':' in found else found}:{port}"
+
+
 @asynccontextmanager
 async def listening(
-    handle: Callable[[ServerConnection], Awaitable[None]], host: str, port: int, **settings: Any
+    handle: Callable[[ServerConnection], Awaitable[None]],
+    host: str,
+    port: int,
+    *,
+    open_timeout: float = PATIENCE,
+    **settings: Any,
 ) -> AsyncIterator[int]:
-    """Serve meanwhile; the port, where 0 is any free one. ValueError where it cannot be had. `settings` are those of
-    websockets."""
+    """Serve meanwhile; the port, where 0 is any free one. ValueError where it cannot be had. `open_timeout`: s for a
+    client to open a connection, or to fetch a file. `settings` are those of websockets."""
     try:
         opened = await open_server(
             handle,
             host,
             port,
             compression=None,
-            open_timeout=PATIENCE,
+            open_timeout=open_timeout,
             close_timeout=PATIENCE,
             logger=wire_log,
             **settings,

@@ -20,14 +20,11 @@ from websockets.http11 import Request, Response
 
 import gato
 from gato.client import pack
-from gato.model.find import find_model
-from gato.model.gato import Gato
-from gato.runs import content_hash, read_json
+from gato.runs import content_hash
 from gato.serve.batcher import Batcher, Session
-from gato.serve.catalogue import Catalogue
-from gato.serve.listening import check_door, is_token, listening, send, until_gone, until_stopped
+from gato.serve.catalogue import load_catalogue
+from gato.serve.listening import address, check_door, is_token, listening, send, until_gone, until_stopped
 from gato.serve.messages import MOST_BYTES, read_message
-from gato.skills.robots.known import add_installed
 
 MOST_CONNECTIONS = 64
 """Each has a row in the agent of its body, with keys and values of its own."""
@@ -63,7 +60,8 @@ class PolicyServer:
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path == "/healthz":
             return connection.respond(HTTPStatus.OK, "OK\n")
-        brought = request.headers.get("Authorization", "").partition(" ")[2]  # after Bearer, or openpi's Api-Key
+        headers = request.headers.get_all("Authorization")
+        brought = headers[0].partition(" ")[2] if len(headers) == 1 else ""  # after Bearer, or openpi's Api-Key
         if not is_token(brought, self._token):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "wrong token or none; bring the one of --token\n")
         return None
@@ -106,17 +104,14 @@ def serve_model(name: str, *, host: str, port: int, token: str) -> None:
     `name` is what `find_model` takes. ValueError where there is no such model, or the port is taken.
     """
     check_door(host, token, "have the model act")
-    place = find_model(name)
-    model = Gato.load(place)
-    add_installed()
-    catalogue = Catalogue(model, read_json(place / "card.json").get("skills", ()))
+    place, model, catalogue = load_catalogue(name)
     about = {"model": name, "model_hash": content_hash(place), "version": gato.__version__, **catalogue.metadata()}
     with Batcher(model, catalogue, MOST_CONNECTIONS) as batcher:
         server = PolicyServer(batcher, about, token=token, most=MOST_CONNECTIONS)
         asyncio.run(
             until_stopped(
                 server.listen(host, port),
-                lambda bound: log.info("serving at ws://%s:%d; Ctrl-C stops", host, bound),
+                lambda bound: log.info("serving at %s; Ctrl-C stops", address("ws", host, bound)),
             )
         )
     raise KeyboardInterrupt(f"{server.num_connections} connections got {server.num_actions} actions")

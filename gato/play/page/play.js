@@ -4,37 +4,46 @@ import { Plots } from "./plots.js";
 
 const AGAIN = 3000; // ms after a lost connection until the next try
 const MOST_LOGGED = 200; // lines
+const FULL = 1013, TOO_MUCH = 1009; // codes of a closed connection
 const HEAD = 24; // bytes of a frame before its poses
 const PLOTS_EVERY = 100; // ms
 
 const $ = (id) => document.getElementById(id);
 const plots = new Plots($("readings"));
+const clip = window.MediaRecorder && ["video/webm;codecs=vp9", "video/webm", "video/mp4"].find((one) => MediaRecorder.isTypeSupported(one));
 const said = []; // what was typed, newest last
-let socket, view, hello, now, token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+let socket, view, recorder, hello, now, token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 let place = 0; // among what was typed
 let isPaused = false, isRefused = false;
 
 // What the browser tests read.
 const seen = (window.gato = { frames: 0, poses: 0, time: 0, told: null, events: [] });
 
+const program = await import("./view.js").catch((error) => blind("The picture's program did not come over; reload the page", error));
 try {
-  const { View } = await import("./view.js");
-  view = new View($("picture"));
+  if (program) view = new program.View($("picture"));
 } catch (error) {
-  $("blind").textContent = "This browser has no WebGL, so there is no picture; words, readings and plans work.";
+  blind("This browser has no WebGL, so there is no picture", error);
+}
+
+function blind(why, error) {
+  $("blind").textContent = `${why}; words, readings and plans work.`;
   $("blind").hidden = false;
   console.warn(error);
 }
 
 function connect() {
-  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
-  socket.binaryType = "arraybuffer";
-  socket.onopen = () => token && send({ token });
-  socket.onmessage = ({ data }) => (typeof data === "string" ? hear(JSON.parse(data)) : show(data));
-  socket.onclose = (event) => {
+  socket?.close();
+  const own = socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
+  own.binaryType = "arraybuffer";
+  own.onopen = () => own === socket && send({ token }); // also "", so that a missing one is told at once
+  own.onmessage = ({ data }) => own === socket && (typeof data === "string" ? hear(JSON.parse(data)) : show(data));
+  own.onclose = (event) => {
+    if (own !== socket) return;
     for (const one of document.querySelectorAll("#tools button, #body, #skills button")) one.disabled = true;
+    recorder?.stop(); // what there is of the clip is kept
     if (isRefused) return;
-    answer(event.code === 1009 ? "that was too much for one message" : "not connected; trying again", true);
+    if (event.code !== FULL) answer(event.code === TOO_MUCH ? "that was too much for one message" : "not connected; trying again", true);
     setTimeout(connect, AGAIN);
   };
 }
@@ -52,12 +61,12 @@ const hearing = {
     $("model").textContent = `${told.model} · gato ${told.version}`;
     $("body").replaceChildren(...Object.keys(told.bodies).map((name) => new Option(name, name)));
     for (const one of document.querySelectorAll("#tools button, #body")) one.disabled = false;
-    $("record").disabled = !view || !window.MediaRecorder || !view.canvas.captureStream;
+    $("record").disabled = !view || !clip || !view.canvas.captureStream;
     if ($("record").disabled) $("record").title = "this browser cannot record the picture";
   },
   refused(told) {
-    isRefused = true;
-    answer(told.error, true);
+    isRefused = told.is_token_wrong; // a place may become free
+    answer(isRefused ? told.error : `${told.error}; the page does so by itself`, true);
     $("door").hidden = !told.is_token_wrong;
     if (told.is_token_wrong) $("token").focus();
   },
@@ -65,6 +74,8 @@ const hearing = {
     now = told;
     $("body").value = told.body;
     pause(false);
+    $("planner").hidden = true; // of the body before
+    $("plan").replaceChildren();
     plots.measure(told.readings);
     view?.show(told.scene);
     $("skills").replaceChildren(...Object.entries(hello.bodies[told.body]).map(([id, words]) => {
@@ -113,6 +124,7 @@ const hearing = {
 
 function hear(told) {
   seen.events.push(told.event);
+  if (seen.events.length > MOST_LOGGED) seen.events.shift();
   hearing[told.event]?.(told);
 }
 
@@ -149,20 +161,18 @@ function pause(isOn) {
   $("pause").setAttribute("aria-pressed", String(isOn));
 }
 
-let recorder;
 function record() {
   if (recorder) return recorder.stop();
-  const kind = ["video/webm;codecs=vp9", "video/webm", "video/mp4"].find((one) => MediaRecorder.isTypeSupported(one));
   const pieces = [], name = `gato-${now.body}-${(seen.told?.prompt ?? "").replace(/\W+/g, "-")}`;
-  recorder = new MediaRecorder(view.canvas.captureStream(30), { mimeType: kind });
+  recorder = new MediaRecorder(view.canvas.captureStream(30), { mimeType: clip });
   recorder.ondataavailable = ({ data }) => pieces.push(data);
   recorder.onstop = () => {
     recorder = null;
     $("record").textContent = "Record";
     $("record").setAttribute("aria-pressed", "false");
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(pieces, { type: kind }));
-    link.download = `${name}.${kind.includes("mp4") ? "mp4" : "webm"}`;
+    link.href = URL.createObjectURL(new Blob(pieces, { type: clip }));
+    link.download = `${name}.${clip.includes("mp4") ? "mp4" : "webm"}`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   };

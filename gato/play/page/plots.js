@@ -56,7 +56,8 @@ export class Plots {
   }
 
   #plot({ canvas, values }, line, colour) {
-    const scale = devicePixelRatio || 1, width = canvas.clientWidth * scale, height = canvas.clientHeight * scale;
+    const scale = devicePixelRatio || 1; // its canvas has whole pixels
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((one) => Math.round(one * scale));
     if (canvas.width !== width) [canvas.width, canvas.height] = [width, height];
     const context = canvas.getContext("2d"), end = this.times.at(-1);
     const first = this.times.findIndex((moment) => moment >= end - SECONDS);
