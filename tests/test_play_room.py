@@ -271,6 +271,7 @@ def test_what_is_typed_is_understood(interpreter: Interpreter) -> None:
         ("walk forward until the speed is over 2 m/s", "walk forward", "ant/walk-forward", 1, ""),
         ("turn left until the yaw rate is over 1 rad/s", "turn left", "ant/turn-left", 1, ""),
         ("turn left twice and then turn right", "turn left", "ant/turn-left", 2, ""),
+        ("yaw_rate=0.5", "forward_speed=0 lateral_speed=0 yaw_rate=0.5", None, 0, ""),
         ("trun lfet", "trun lfet", None, 0, 'did you mean "turn left"?; told as it is'),
     ):
         meant = interpreter.understand("ant", text)

@@ -54,7 +54,7 @@ class Interpreter:
         text = " ".join(text.split())
         if not any(map(str.isalnum, text)):
             raise ValueError('nothing was said; say what to do, such as "turn left"')
-        if is_id(text):
+        if is_id(text) or "=" in text:  # a name, or numbers
             return Meaning(*self._catalogue.words(body, text))
         said = normalise(text)
         if (skill := match(said.strip(" ,"), body)) is not None:

@@ -21,6 +21,7 @@ from gato.skills.prompts import SPLITS
 from gato.skills.robots.known import add_installed
 from gato.skills.skill import Skill
 from gato.skills.table import SKILLS, get_skill
+from gato.skills.told import in_full, told_numbers
 from gato.specs import BodySpec, Element, near_match
 
 SHOWN = 3
@@ -95,11 +96,14 @@ class Catalogue:
         """What the body is told, and the skill that is meant; None for words that are nobody's phrase.
 
         Such words pass, since the model may understand them; so do all where no skill of ours was taught. ValueError
-        for a skill's id or phrases that this body was not taught, and for more words than the model reads.
+        for a skill's id or phrases that this body was not taught, for numbers that it is not asked for, and for more
+        words than the model reads.
         """
         if is_id(prompt):
             skill = get_skill(prompt)
             return skill.prompt, self._own([skill], body, prompt)
+        if told_numbers(prompt) is not None:
+            return in_full(prompt, body), None
         ids, most = self._model.codec.encode_text(prompt), self._model.layout.prompt_positions
         meant = self._meant.get(tuple(ids), [])
         if meant:
