@@ -24,7 +24,7 @@ from gato.tokens.vector import Numbers, Ranges, VectorCodec
 
 CODEC_FILE, TOKENIZER_FILE = "codec.json", "tokenizer.json"
 FORMAT, FORMATS = 2, (1, 2)
-"""Written, and read: in the first, observations had bins over 4 deviations, which the starts of episodes went beyond."""
+"""Written, and read: in the first, bins of observations spanned 4 deviations, and starts of episodes went beyond."""
 SCALES: dict[str, Callable[[np.ndarray, np.ndarray], Numbers]] = {
     "asinh": AsinhCodec,
     "linear": NumberCodec.standardised,
@@ -226,10 +226,6 @@ class Codec:
     def encode_text(self, text: str) -> list[int]:
         """Ids of the normalised text; [] for none."""
         return self.text.encode(text)
-
-    def decode_text(self, ids: list[int]) -> str:
-        """The normalised text."""
-        return self.text.decode(ids)
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, then codec.json with its hash: where codec.json stands, both are whole."""
