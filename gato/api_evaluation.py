@@ -19,7 +19,7 @@ def evaluate(
     dataset: str = "",
     episodes: int = 50,
     seed: int = 0,
-    steps: int = 1000,
+    steps: int = 0,
     sample: bool = False,
     return_to_go: float | None = None,
     ablate: bool = False,
@@ -44,7 +44,7 @@ def evaluate(
         dataset: Minari id, whose environment and reference scores are used.
         episodes: Episodes a prompt.
         seed: Episode i starts from seed * 100003 + i.
-        steps: Control steps after which an episode ends; that of a plan ends with it.
+        steps: Control steps after which an episode ends; 0: as long as the environment lets it. A plan's ends with it.
         sample: Draw actions from the model's distribution instead of taking the most likely ones.
         return_to_go: Return to ask for, as a share of the best in training; for models that were told returns.
         ablate: Also wrong, empty, held-out, misspelt and contradictory words, and prompts changed while the body moves.

@@ -13,6 +13,7 @@ import dataclasses
 import json
 import logging
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,11 +29,9 @@ from gato.experts.train import train_expert
 from gato.model.gato import Gato
 from gato.record import Recording, load_recipe, record_skill
 from gato.report import PAGE, write_report
-from gato.rollout.ablation import ablate
-from gato.rollout.evaluate import Wishes, evaluate_model
+from gato.rollout.evaluate import Wishes, evaluate_model, measure_words
 from gato.rollout.prompted import Conditions
-from gato.rollout.suite import skills_by_body, suite_skills
-from gato.rollout.switching import switching
+from gato.rollout.suite import suite_skills
 from gato.runs import (
     MARKER,
     as_input,
@@ -73,7 +72,7 @@ class Size:
     episodes: int
     """Episodes a prompt, and prompts changed while a body moves, in the evaluation."""
     ablation_episodes: int
-    """Episodes a skill and way of saying it: there are five ways, so these are fewer."""
+    """Episodes a skill and way of saying it: there are as many ways as `ablation.ARMS`, so these are fewer."""
     steps: int
     """Control steps an episode, in the evaluation."""
 
@@ -159,12 +158,12 @@ def demo(
         except KeyboardInterrupt as stop:
             kept = ", ".join(journal.finished) or "no stage yet"
             raise KeyboardInterrupt(f"finished and kept in {folder}: {kept}; the same command goes on there") from stop
-        words = (
-            [f"--seed {seed}"] * (seed != 0) + ["--from-scratch"] * from_scratch + [f"--size {size}"] * (size != "full")
-        )
+        words = ["--seed", str(seed)] if seed else []
+        words += ["--from-scratch"] if from_scratch else []
+        words += ["--size", size] if size != "full" else []
         write_provenance(
             folder,
-            command=" ".join(["gato demo", *words, f"--out {out}"]),
+            command=shlex.join(["gato", "demo", *words, "--out", str(out)]),
             config={"size": dataclasses.asdict(plan.size), "from_scratch": from_scratch},
             seeds={"seed": seed},
             inputs={"model": as_input(plan.model)},
@@ -311,7 +310,9 @@ def _evaluation(plan: Plan) -> Stage:
 
     def make() -> None:
         results = evaluate_model(plan.model, wishes, conditions, out=str(work), overwrite=work.exists())
-        write_json(work / "results.json", {**results.json(), **_words(plan, conditions, fewer)})
+        model = Gato.load(plan.model)
+        words = measure_words(model, suite_skills(model, NAME), conditions, ablation=fewer)
+        write_json(work / "results.json", {**results.json(), **words})
         # Absent where nothing can be drawn; an empty folder says that this was tried.
         (work / "videos").mkdir(exist_ok=True)
         shutil.rmtree(plan.folder / "videos", ignore_errors=True)
@@ -325,21 +326,6 @@ def _evaluation(plan: Plan) -> Stage:
         "conditions": [dataclasses.asdict(conditions), dataclasses.asdict(fewer)],
     }
     return Stage("evaluation", settings, products, make)
-
-
-def _words(plan: Plan, conditions: Conditions, fewer: Conditions) -> dict[str, Any]:
-    """What `gato eval --ablate` adds, with fewer episodes for the ablation."""
-    model = Gato.load(plan.model)
-    skills = suite_skills(model, NAME)
-    arms = ablate(model, skills, fewer)
-    return {
-        "ablation": {arm: {body: one.json() for body, one in own.items()} for arm, own in arms.items()},
-        "switching": {
-            body: switching(model, own, conditions).json()
-            for body, own in skills_by_body(skills).items()
-            if len(own) > 1
-        },
-    }
 
 
 def _summary(results: dict[str, Any], journal: Journal, page: Path) -> dict[str, Any]:

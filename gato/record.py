@@ -24,7 +24,7 @@ from gato.experts.shipped import NAMED, has_shipped_expert
 from gato.progress import Progress
 from gato.recording.blocks import Block, Plan, plan_block, record_block
 from gato.recording.crew import Crew, find_crew
-from gato.recording.dataset import assemble, made_by, publish
+from gato.recording.dataset import assemble, made_by, publish, without_unset
 from gato.recording.recipe import Recording, find_recipe, load_recipe
 from gato.runs import minari_root, read_json, write_json
 from gato.skills.stepper import Stepper, find_env_spec, make_stepper
@@ -75,7 +75,7 @@ def record_recipe(
     _refuse_without_experts(recordings)
     if not (resume or overwrite):
         for recording in recordings:
-            _refuse_existing(recording)
+            refuse_existing(recording.id)
     return tuple(record_skill(recording, resume=resume, overwrite=overwrite) for recording in recordings)
 
 
@@ -89,8 +89,8 @@ def record_skill(recording: Recording, *, resume: bool = False, overwrite: bool 
     if overwrite and resume:
         raise ValueError(f"{recording.id}: got both --overwrite and --resume; pass one of them")
     if not (resume or overwrite):
-        _refuse_existing(recording)
-    target, staging = minari_root() / recording.id, _staging(recording)
+        refuse_existing(recording.id)
+    target, staging = minari_root() / recording.id, staging_folder(recording.id)
     crews = _find_crews(recording)
     crew = crews[0]
     if resume and target.exists():
@@ -209,27 +209,33 @@ def _plan(recording: Recording, crew: Crew, episodes: range) -> Plan:
     )
 
 
-def _staging(recording: Recording) -> Path:
-    return minari_root() / STAGING / recording.id.replace("/", "--")
+def staging_folder(dataset_id: str) -> Path:
+    """Where a dataset waits until it is whole."""
+    return minari_root() / STAGING / dataset_id.replace("/", "--")
 
 
-def _refuse_existing(recording: Recording) -> None:
-    if (minari_root() / recording.id).exists():
-        raise FileExistsError(f"dataset {recording.id} exists; pass --overwrite, or another --dataset-id")
-    if _staging(recording).exists():
+def refuse_existing(dataset_id: str) -> None:
+    """FileExistsError where there is a dataset of that id, or half of one."""
+    if (minari_root() / dataset_id).exists():
+        raise FileExistsError(f"dataset {dataset_id} exists; pass --overwrite, or another id")
+    if staging_folder(dataset_id).exists():
         raise FileExistsError(
-            f"dataset {recording.id} is half recorded; pass --resume to go on with it, or --overwrite to begin again"
+            f"dataset {dataset_id} is half recorded; gato record --resume goes on with it, --overwrite begins again"
         )
 
 
 def _check_same(recording: Recording, crew: Crew, written: Any) -> None:
     """Refuse to go on with what was begun, or made, with other settings or by another expert."""
-    now = made_by(recording, crew)
-    if written == now:
-        return
-    changed = ["it is not by gato record"]
+    now, changed = made_by(recording, crew), ["it is not by gato record"]
     if isinstance(written, dict):
-        changed = [f"{key} was {written.get(key)}, is {now[key]}" for key in now if written.get(key) != now[key]]
+        before = without_unset(written)
+        changed = [
+            f"{key} was {before.get(key)}, is {now.get(key)}"
+            for key in {**now, **before}
+            if before.get(key) != now.get(key)
+        ]
+    if not changed:
+        return
     raise FileExistsError(
         f"dataset {recording.id} was recorded in another way ({'; '.join(changed)}); "
         "use the same settings, --overwrite, or another --dataset-id"

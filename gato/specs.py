@@ -148,6 +148,10 @@ class Rows(_Arrays):
     """int64 number ids, -1 where absent; no columns where no row has any."""
 
 
+RESAMPLES = 2000
+"""Of a bootstrap interval."""
+
+
 @dataclass(frozen=True)
 class Score:
     """A mean over episodes with its bootstrap 95 % interval."""
@@ -157,10 +161,10 @@ class Score:
     episodes: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Iterable[float], *, seed: int = 0, resamples: int = 2000) -> Score:
+    def of(cls, values: Iterable[float]) -> Score:
         """Mean and percentile bootstrap interval of `values` (at least one)."""
         array = np.asarray(list(values), np.float64)
-        draws = np.random.default_rng(seed).integers(len(array), size=(resamples, len(array)))
+        draws = np.random.default_rng(0).integers(len(array), size=(RESAMPLES, len(array)))
         low, high = np.percentile(array[draws].mean(1), [2.5, 97.5])
         return cls(float(array.mean()), (float(low), float(high)), tuple(map(float, array)))
 
@@ -169,15 +173,15 @@ class Score:
         return {"mean": self.mean, "ci95": list(self.ci95), "episodes": list(self.episodes)}
 
 
-def grouped_interval(groups: Iterable[Iterable[float]], *, resamples: int = 2000) -> tuple[float, float]:
+def grouped_interval(groups: Iterable[Iterable[float]]) -> tuple[float, float]:
     """Bootstrap 95 % interval of the mean of the groups' means: values are drawn anew within each group, groups stay.
 
     At least one group, each with at least one value.
     """
-    rng, total, count = np.random.default_rng(0), np.zeros(resamples), 0
+    rng, total, count = np.random.default_rng(0), np.zeros(RESAMPLES), 0
     for group in groups:
         values = np.asarray(list(group), np.float64)
-        total += values[rng.integers(len(values), size=(resamples, len(values)))].mean(1)
+        total += values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
         count += 1
     low, high = np.percentile(total / count, [2.5, 97.5])
     return float(low), float(high)

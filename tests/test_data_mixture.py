@@ -179,6 +179,28 @@ def test_demonstrations_are_of_another_episode_of_the_same_skill(caches: list[Ca
     assert 15 < ends < 45, "half of them are the end"
 
 
+@pytest.mark.parametrize("skills", [SKILLS, ("half-cheetah/command",) * 2])
+def test_a_dataset_of_several_tasks_shows_each_episode_under_its_own(
+    caches: list[Cache], skills: tuple[str, ...]
+) -> None:
+    """One without a switch was named after its first step, so that its other tasks were shown as that one.
+
+    Commands of one skill are tasks apart, told by their words.
+    """
+    plain = caches[0]
+    prompt_ids_T = np.repeat([0, 1, 1], np.diff(plain.offsets)).astype(plain.prompt_ids_T.dtype)
+    dataset = dataclasses.replace(plain.dataset, skills=skills, prompts=(("go forward",), ("go backward",)))
+    several = dataclasses.replace(plain, dataset=dataset, prompt_ids_T=prompt_ids_T)
+    windows = mixed([several], batch_size=60, prompts={"demonstration": 1.0}).draw(0)[0]
+    for row in range(60):
+        own = np.searchsorted(plain.offsets, find(plain, windows.observations_BTO[row, 0]), "right") - 1
+        is_shown = windows.demonstration_mask_BN[row].any()
+        assert is_shown == (own > 0), "the first episode is the only one of its task"
+        if is_shown:
+            shown = np.searchsorted(plain.offsets, find(plain, windows.demonstration_BNO[row, 0]), "right") - 1
+            assert {own, shown} == {1, 2}
+
+
 def test_demonstrations_are_drawn_for_whole_batches(caches: list[Cache]) -> None:
     mixture = mixed(caches, prompts={"language": 0.7, "demonstration": 0.3})
     widths = [tuple(one.demonstration_BNO.shape[1] for one in mixture.draw(number)) for number in range(200)]

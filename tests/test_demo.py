@@ -18,7 +18,7 @@ from gato import demo as demo_module
 from gato.demo import SIZES, demo
 from gato.model.gato import Gato
 from gato.rollout.ablation import ARMS
-from gato.runs import Artifact, content_hash, lineage, read_json
+from gato.runs import Artifact, content_hash, lineage, read_json, read_provenance
 from gato.skills.render import find_renderer
 
 PENDULUM = dataclasses.replace(SIZES["miniature"], bodies=("inverted-pendulum",), steps=10)
@@ -40,7 +40,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MINARI_DATASETS_PATH", raising=False)
         patch.delenv("GATO_CACHE", raising=False)
-        folder = tmp_path_factory.mktemp("workspace") / "demo"
+        folder = tmp_path_factory.mktemp("workspace") / "my demo"
         return folder, demo(out=folder, size="miniature")
 
 
@@ -83,6 +83,11 @@ def test_the_whole_path_leaves_all_its_artefacts(miniature: tuple[Path, dict[str
     for part in ("Scores", "The prompt matrix", "What the words are worth", "Learning", "Time and memory", "Again"):
         assert f"<h2>{part}</h2>" in page
     assert not (folder / "eval").exists()
+
+
+def test_the_command_is_what_a_person_can_type(miniature: tuple[Path, dict[str, Any]]) -> None:
+    """Its folder was not quoted."""
+    assert read_provenance(miniature[0])["command"] == f"gato demo --size miniature --out '{miniature[0]}'"
 
 
 def test_every_stage_says_what_it_took(miniature: tuple[Path, dict[str, Any]]) -> None:

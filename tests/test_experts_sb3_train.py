@@ -32,12 +32,14 @@ def few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_algorithm_leaves_the_folder_that_ppo_leaves(
     algorithm: str, tmp_path: Path, few_evaluations: None
 ) -> None:
-    folder = train_by(algorithm, SKILL, steps=80, seed=0, out=tmp_path / "run")
+    folder = train_by(algorithm, SKILL, steps=80, seed=0, out=tmp_path / "my run")
     rows = list(csv.DictReader((folder / "logs" / "progress.csv").open()))
     assert [int(row["step"]) for row in rows] == [40, 80]
     assert all(row["evaluation"] for row in rows) and rows[-1]["policy_loss"] and rows[-1]["value_loss"]
     record, policy = read_provenance(folder), Policy.load(find_expert(folder))
-    assert record["command"] == f"gato expert train {SKILL} --algorithm {algorithm} --steps 80 --seed 0 --out {folder}"
+    assert (
+        record["command"] == f"gato expert train {SKILL} --algorithm {algorithm} --steps 80 --seed 0 --out '{folder}'"
+    )
     assert record["config"] == read_json(folder / "run.json")
     assert record["result"]["score"]["mean"] == max(float(row["evaluation"]) for row in rows)
     assert (policy.skill, policy.is_squashed) == (SKILL, algorithm != "a2c")

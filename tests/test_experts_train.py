@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from safetensors import safe_open
 
 from gato import cli
 from gato.experts import train
+from gato.experts.logs import WandbWriter
 from gato.experts.policy import Policy
 from gato.experts.ppo import PPOConfig
 from gato.experts.settings import command_line
@@ -147,6 +149,21 @@ def test_tensorboard_is_written_when_asked(tmp_path):
     pytest.importorskip("tensorboard")
     train_expert(SKILL, steps=500, seed=0, out=tmp_path / "a", config=TINY, logger="tensorboard")
     assert list((tmp_path / "a" / "logs").glob("events.out.tfevents.*"))
+
+
+def test_wandb_asks_nobody_who_is_not_logged_in(tmp_path, monkeypatch):
+    """`gato fit` went offline, `gato expert train` stood still and asked for a key; and its runs had no project."""
+    asked = []
+    run = SimpleNamespace(log=lambda *_, **__: None, finish=lambda: None)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **given: asked.append(given) or run))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    WandbWriter(tmp_path, {})
+    monkeypatch.setenv("WANDB_API_KEY", "key")
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    WandbWriter(tmp_path, {})
+    assert [(one["mode"], one["project"]) for one in asked] == [("offline", "gato"), (None, "mine")]
 
 
 def test_wandb_is_written_when_asked_and_resumes_under_its_id(tmp_path, monkeypatch):

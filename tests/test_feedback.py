@@ -21,7 +21,7 @@ from gato.feedback.judges import CausalJudge, RuleJudge, ServerJudge, Verdict, f
 from gato.feedback.mending import failures, kind_of, mend
 from gato.feedback.segments import Segment
 from gato.language.plans import parse_plan
-from gato.record import Recording, record_skill
+from gato.record import Recording, record_skill, staging_folder
 from gato.runs import read_provenance
 from gato.skills.table import get_skill
 from gato.tuning.base import make_tiny
@@ -230,3 +230,14 @@ def test_what_cannot_be_judged_is_refused_in_one_line(
     assert cli.run(["data", "judge", *words]) == cli.FAILED
     shown = capsys.readouterr().err
     assert told in shown and len(shown.splitlines()) == 1
+
+
+def test_half_a_recording_of_that_name_is_left_alone(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--keep` removed the finished blocks of a recording of the same id that had been interrupted."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(mixed))
+    block = staging_folder("toy/half-v0") / "block-0000000.npz"
+    block.parent.mkdir(parents=True)
+    block.write_bytes(b"hours of work")
+    with pytest.raises(FileExistsError, match="toy/half-v0 is half recorded"):
+        judge_dataset("toy/mixed-v0", "rule", Wishes(keep="toy/half-v0"))
+    assert block.read_bytes() == b"hours of work"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import minari
 import numpy as np
@@ -20,6 +23,7 @@ from gato.data.check import check_dataset
 from gato.data.minari_io import episodes, list_datasets, open_dataset
 from gato.record import Recording, find_recipe, load_recipe, record_recipe, record_skill
 from gato.recording.blocks import plan_block
+from gato.recording.dataset import _command
 from gato.rollout.suite import SUITES
 from gato.runs import read_provenance
 from gato.skills.table import SKILLS
@@ -150,6 +154,29 @@ def test_an_existing_dataset_is_refused(minari_root: Path) -> None:
         record_skill(dataclasses.replace(HOPPER, episodes=6), resume=True)
 
 
+def test_newer_settings_that_are_unset_say_nothing(minari_root: Path) -> None:
+    """Datasets from before `--max-episode-steps` were refused: "max_episode_steps was None, is 0"."""
+    path = minari_root / HOPPER.id / "data" / "metadata.json"
+    record_skill(HOPPER)
+    content = json.loads(path.read_text())
+    provenance = content["provenance"]
+    assert not {"sample", "reference", "randomise", "max_episode_steps"} & provenance.keys()
+    for stated in ({}, {"max_episode_steps": 0}):
+        path.write_text(json.dumps({**content, "provenance": {**provenance, **stated}}))
+        assert record_skill(HOPPER, resume=True) == HOPPER.id
+    path.write_text(json.dumps({**content, "provenance": {**provenance, "randomise": ["mass=0.8:1.2"]}}))
+    with pytest.raises(FileExistsError, match=r"randomise was \['mass=0.8:1.2'\], is None"):
+        record_skill(HOPPER, resume=True)
+
+
+def test_what_makes_a_dataset_again_is_quoted() -> None:
+    recording = Recording(HOPPER.env, expert="my experts/{skill}", student="a model", noise=(0.0,), dataset_id="a/b-v0")
+    assert _command(recording) == (
+        "gato record hopper/hop-forward --episodes 10 --seed 0 --noise 0 --expert 'my experts/{skill}'"
+        " --student 'a model' --dataset-id a/b-v0"
+    )
+
+
 def test_an_interrupted_recording_keeps_its_blocks_and_resumes_to_the_same_content(
     minari_root: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +195,7 @@ def test_an_interrupted_recording_keeps_its_blocks_and_resumes_to_the_same_conte
         record_skill(other)
     assert list_datasets() == ("gato/hopper/hop-forward-v0",)
     assert list(minari.list_local_datasets()) == ["gato/hopper/hop-forward-v0"]
-    with pytest.raises(FileExistsError, match="half recorded; pass --resume"):
+    with pytest.raises(FileExistsError, match="half recorded; gato record --resume"):
         record_skill(other)
     with pytest.raises(FileExistsError, match="seed was 3, is 4"):
         record_skill(dataclasses.replace(other, seed=4), resume=True)
@@ -232,16 +259,29 @@ def test_a_damaged_block_is_recorded_again(
     assert data[0].read_bytes() == data[1].read_bytes()
 
 
-@pytest.mark.parametrize(("limit", "place"), [(30_000, "block-"), (300_000, "dataset")])
-def test_a_full_disk_is_one_line_and_keeps_finished_blocks(minari_root: Path, limit: int, place: str) -> None:
+def test_a_disk_too_full_for_a_dataset_is_told_before_it_is_written(
+    minari_root: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HDF5 cannot fail cleanly, and there is no os.posix_fallocate on macOS."""
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+        patch.delattr(os, "posix_fallocate", raising=False)
+        with pytest.raises(OSError, match="No space left on device; finished episodes are kept: --resume") as caught:
+            record_skill(HOPPER)
+    assert caught.value.errno == errno.ENOSPC
+    assert list_datasets() == () and list(minari_root.glob(".gato-staging/*/block-*.npz"))
+    assert record_skill(HOPPER, resume=True) == HOPPER.id
+
+
+def test_a_full_disk_is_one_line_and_keeps_finished_blocks(minari_root: Path) -> None:
     code = (
         "import resource, gato.record as r; r.BLOCK_EPISODES = 1\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
         "r.record_skill(r.Recording('half-cheetah/run-forward', episodes=4, expert='random'))"
     )
     out = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True)
     last = out.stderr.strip().splitlines()[-1]
-    assert last.startswith("OSError") and "--resume" in last and place in last
+    assert last.startswith("OSError") and "--resume" in last and "block-" in last
     assert not list(minari_root.rglob("*.part.npz"))
     assert list_datasets() == ()
 

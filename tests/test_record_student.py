@@ -77,3 +77,15 @@ def test_what_a_student_cannot_do_is_said(minari_root: Path, student: str) -> No
         record_skill(Recording("walker2d/run-forward", student=student))
     with pytest.raises((ValueError, FileNotFoundError), match="nowhere"):
         record_skill(Recording(SKILL, student="nowhere"))
+
+
+def test_a_student_and_a_reference_stand_beside_actors_that_are_no_experts(minari_root: Path, student: str) -> None:
+    """`--expert zero --student MODEL` recorded zeros, and `--expert random --reference shipped` had no reference."""
+    dataset = open_dataset(record_skill(Recording(SKILL, episodes=2, expert="zero", student=student)))
+    for episode in episodes(dataset):
+        assert not episode.expert_actions.any() and episode.actions.any(1).all()
+    assert dataset.reference == {} and [one.name for one in lineage(dataset.id).inputs] == ["student"]
+    with pytest.raises(FileExistsError, match="expert was .*zero.*, is .*random"):
+        record_skill(Recording(SKILL, episodes=2, expert="random", student=student), resume=True)
+    compared = Recording(SKILL, episodes=2, expert="random", reference="shipped", dataset_id="gato/hopper/compared-v0")
+    assert open_dataset(record_skill(compared)).reference["expert"] > 2000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from making import make_model
@@ -101,3 +103,18 @@ def test_switching_is_repeatable_and_needs_two_skills(model: Gato, monkeypatch: 
     assert set(found[0].json()) == {"rate", "falls", "median_seconds", "trials"} and found[0].trials == 3
     with pytest.raises(ValueError, match="nothing to switch to"):
         switching(model, skills_of("inverted-pendulum"), Conditions(1))
+
+
+def test_words_are_changed_in_the_conditions_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The return asked for was forgotten; only the length of an episode is of its own."""
+    seen: list[Conditions] = []
+
+    def stop(model: Gato, body: str, requests: object, conditions: Conditions) -> None:
+        seen.append(conditions)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(switching_module, "roll_out", stop)
+    asked = Conditions(3, 7, sample=True, is_shown=False, return_to_go=0.8)
+    with pytest.raises(KeyboardInterrupt):
+        switching(None, (FORWARD, BACKWARD), asked)  # type: ignore[arg-type]
+    assert dataclasses.replace(seen[0], steps=0) == asked and seen[0].steps > 0

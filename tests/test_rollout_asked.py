@@ -92,7 +92,7 @@ def test_every_bad_line_is_named(model: Gato, tmp_path: Path) -> None:
     path = tmp_path / "prompts.tsv"
     path.write_text(
         "half-cheetah run\nhalf-cheeta\trun\trun-forward\nhalf-cheetah\trun\trun-forwrd\n"
-        "half-cheetah\trun\thopper/hop-forward\nhopper\thop\thop-forward\n"
+        "half-cheetah\trun\thopper/hop-forward\nhopper\thop\thop-forward\nhalf-cheetah\tgo\tcommand\n"
     )
     with pytest.raises(ValueError) as caught:
         read_questions(path, model)
@@ -102,6 +102,8 @@ def test_every_bad_line_is_named(model: Gato, tmp_path: Path) -> None:
     assert 'line 3: unknown skill "half-cheetah/run-forwrd"; did you mean "half-cheetah/run-forward"?' in told
     assert "line 4: hopper/hop-forward is no skill of half-cheetah" in told
     assert 'line 5: the model knows no body "hopper"' in told
+    assert "line 6: half-cheetah/command is told numbers, not words; allowed: half-cheetah/run-forward" in told
+    assert told.count("half-cheetah/command") == 1, "nor is it among what one may name instead"
 
 
 def test_a_file_without_prompts_or_text_is_refused(model: Gato, tmp_path: Path) -> None:

@@ -98,3 +98,22 @@ def test_an_environment_that_changed_since_the_recording_is_refused(minari_root:
     changed = dataclasses.replace(dataset, env_spec=gymnasium.spec("Acrobot-v1"))
     with pytest.raises(ValueError, match="install the version of the environment"):
         evaluate_dataset(model_of(dataset), changed, QUICK)
+
+
+def test_a_dataset_of_commands_is_refused(minari_root: Path) -> None:
+    """Its skill stands in it once a cell of commands, and was evaluated as often, under words that name no command."""
+    recording = Recording("half-cheetah/command", episodes=1, expert="random", max_episode_steps=5)
+    dataset = open_dataset(record_skill(recording))
+    with pytest.raises(ValueError, match="is of half-cheetah/command, which is told numbers"):
+        evaluate_dataset(model_of(dataset), dataset, QUICK)
+
+
+def test_an_environment_without_a_limit_needs_one(minari_root: Path) -> None:
+    dataset = open_dataset(record_foreign("somebody/cart-pole/random-v0", "CartPole-v1"))
+    assert dataset.env_spec is not None
+    endless = dataclasses.replace(
+        dataset, env_spec=dataclasses.replace(dataset.env_spec, max_episode_steps=None), reference={}
+    )
+    with pytest.raises(ValueError, match="has no step limit, its episodes may never end; pass --steps"):
+        evaluate_dataset(model_of(dataset), endless, dataclasses.replace(QUICK, steps=0))
+    assert evaluate_dataset(model_of(dataset), endless, QUICK).tasks[0].return_.mean == 6.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,17 @@ def test_bad_wishes_are_told_in_one_line(
     assert cli.run(["eval", str(model), *words]) == 1
     captured = capsys.readouterr()
     assert told in captured.err and captured.out == "" and "Traceback" not in captured.err
+
+
+def test_who_cuts_episodes_is_told_so(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the limit of what is measured: 50 steps of the reacher are whole episodes, 50 of the half-cheetah are not."""
+    monkeypatch.setattr(logging.getLogger("gato"), "propagate", True)
+    with caplog.at_level(logging.WARNING, logger="gato"):
+        evaluate._warn_of_cut_episodes(50, ["reacher"], None)
+        evaluate._warn_of_cut_episodes(0, ["half-cheetah"], None)
+        assert not caplog.records
+        evaluate._warn_of_cut_episodes(50, ["reacher", "half-cheetah"], None)
+    assert "episodes end after 50 steps" in caplog.text
 
 
 def test_a_model_folder_may_be_given_itself_or_its_run(model: Path) -> None:

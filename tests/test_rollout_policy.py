@@ -12,6 +12,7 @@ import pytest
 from making import make_model
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
 
 import gato
 from gato.model.config import ModelConfig
@@ -59,6 +60,18 @@ def test_stable_baselines3_evaluates_it_over_many_environments(place: Path) -> N
     assert lengths == [20, 20, 20] and len({round(one, 6) for one in returns}) == 3
     drawn = evaluate_policy(policy, envs, n_eval_episodes=3, deterministic=False, return_episode_rewards=True)[0]
     assert drawn != returns
+
+
+def test_stable_baselines3_evaluates_it_in_one_environment(place: Path) -> None:
+    """It gives rows of one, whatever the policy was made for; these were taken for a single observation."""
+    env = Monitor(gymnasium.make("HalfCheetah-v5", max_episode_steps=20))
+    policy = gato.load(place).agent(env, prompt="run forward")
+    assert evaluate_policy(policy, env, n_eval_episodes=2, return_episode_rewards=True)[1] == [20, 20]
+    observation, _ = env.reset(seed=3)
+    policy.reset()
+    one = policy.predict(observation)[0]
+    policy.reset()
+    assert np.array_equal(policy.predict(observation[None])[0], one[None])
 
 
 def test_bodies_alike_in_numbers_are_told_apart_by_the_environment(place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -11,9 +12,9 @@ from making import make_model, told_agents
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.rollout import prompted
-from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
+from gato.rollout.prompted import Conditions, Request, Rollout, roll_out, shortened
 from gato.skills.bodies import BODIES
-from gato.skills.stepper import make_stepper
+from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import get_skill
 
 FORWARD, BACKWARD = "half-cheetah/run-forward", "half-cheetah/run-backward"
@@ -87,3 +88,14 @@ def test_conditions_that_make_no_sense_are_refused() -> None:
         Conditions(episodes=0)
     with pytest.raises(ValueError, match="seed"):
         Conditions(seed=-1)
+    with pytest.raises(ValueError, match="steps >= 0"):
+        Conditions(steps=-1)
+
+
+def test_episodes_last_as_long_as_their_environment_lets_them() -> None:
+    """Those of a robot with a longer limit were cut at 1000 steps, the longest of Gymnasium's eleven."""
+    own = dataclasses.replace(find_env_spec(FORWARD), max_episode_steps=1500)
+    assert shortened(own, Conditions().steps).max_episode_steps == 1500
+    assert shortened(own, 20).max_episode_steps == 20
+    with pytest.raises(ValueError, match="has no step limit"):
+        shortened(dataclasses.replace(own, max_episode_steps=None), 0)

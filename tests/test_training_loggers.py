@@ -8,7 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toys import losses_of, run_fit
 
-from gato.training import loggers
+from gato.experts.logs import is_logged_in_to_wandb
 from gato.training.checkpoints import RunIdentity
 from gato.training.loggers import MetricsFile
 
@@ -64,9 +64,9 @@ def test_wandb_is_offline_unless_someone_is_logged_in(tmp_path: Path, monkeypatc
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    assert not loggers.is_logged_in_to_wandb()
+    assert not is_logged_in_to_wandb()
     (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password word\n")
     (tmp_path / ".netrc").chmod(0o600)
-    assert loggers.is_logged_in_to_wandb()
+    assert is_logged_in_to_wandb()
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert not loggers.is_logged_in_to_wandb()
+    assert not is_logged_in_to_wandb()

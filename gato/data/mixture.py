@@ -180,7 +180,15 @@ class _Table:
         is_kept = np.isin(owner, kept)
         self.switches = changes[is_kept]
         self.switch_episodes = np.searchsorted(kept, owner[is_kept])
+        steady = np.setdiff1d(np.arange(len(kept)), self.switch_episodes)
+        prompt_ids = cache.prompt_ids_T[self.first[steady]]
+        self.steady = {prompt_id: steady[prompt_ids == prompt_id] for prompt_id in np.unique(prompt_ids).tolist()}
+        """Prompt -> the kept episodes that are under it from their first step to their last."""
         self.phrases = [phrases or ("",) for phrases in cache.dataset.prompts]
+
+    def task(self, prompt_id: int) -> tuple[str, str]:
+        """What is done under a prompt: its skill, and the words, by which the commands of one skill differ."""
+        return self.cache.skill(prompt_id), self.phrases[prompt_id][0]
 
     def cut(self, count: int, window_steps: int, rng: np.random.Generator) -> _Cuts:
         """`count` random windows."""
@@ -234,11 +242,11 @@ class _BodyMixture:
         self.tables, self.shape, self.spec = tables, shape, tables[0].spec
         weights = np.array([table.source.weight for table in tables])
         self.bounds = np.cumsum(weights / weights.sum())
-        self.shows: dict[str, _Table] = {}
-        """Skill -> the dataset that demonstrates it: one without switches where there is one."""
-        for table in sorted(tables, key=lambda table: len(table.switches) > 0):
-            if not len(table.switches):
-                self.shows.setdefault(table.cache.skill(int(table.cache.prompt_ids_T[0])), table)
+        self.shows: dict[tuple[str, str], tuple[_Table, np.ndarray]] = {}
+        """Task -> the dataset that demonstrates it, and in which episodes: one of that alone where there is one."""
+        for table in sorted(tables, key=lambda table: (len(table.switches) > 0, len(table.steady) > 1)):
+            for prompt_id, episodes in table.steady.items():
+                self.shows.setdefault(table.task(prompt_id), (table, episodes))
 
     def draw(self, num_rows: int, shown: float, rng: np.random.Generator) -> Windows:
         """`num_rows` windows; datasets whose share of demonstrations is above `shown` show some."""
@@ -288,17 +296,18 @@ class _BodyMixture:
     ) -> None:
         """Demonstrations: the end, or any slice, of another episode in which the same was done."""
         for prompt_id in np.unique(cuts.prompt_id):
-            shows = self.shows.get(table.cache.skill(int(prompt_id)))
+            shows, episodes = self.shows.get(table.task(int(prompt_id)), (table, np.empty(0, np.int64)))
             chosen = np.flatnonzero(cuts.prompt_id == prompt_id)
-            if shows is None or (shows is table and len(table.first) < 2):
+            if len(episodes) < 1 + (shows is table):
                 continue
             chance = rng.random((2, len(chosen)))
             if shows is table:
                 # Any episode but its own.
-                others = rng.integers(1, len(table.first), len(chosen))
-                episode = (cuts.episode[chosen] + others) % len(table.first)
+                others = rng.integers(1, len(episodes), len(chosen))
+                place = (np.searchsorted(episodes, cuts.episode[chosen]) + others) % len(episodes)
             else:
-                episode = rng.integers(len(shows.first), size=len(chosen))
+                place = rng.integers(len(episodes), size=len(chosen))
+            episode = episodes[place]
             total = shows.lengths[episode]
             length = np.minimum(self.shape.demonstration_steps, total)
             free = total - length

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
+import netrc
+import os
 import uuid
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -110,7 +112,7 @@ class TensorBoardWriter:
 
 
 class WandbWriter:
-    """Weights and Biases; its own environment variables (WANDB_MODE, WANDB_PROJECT, ...) hold. Resumes by run id."""
+    """W&B, offline unless someone is logged in; its own environment variables hold. Resumes by run id."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         try:
@@ -119,7 +121,15 @@ class WandbWriter:
             raise ValueError("W&B is not installed; pip install gato-agent[wandb]") from error
         kept = folder / "wandb_id"
         run_id = kept.read_text() if kept.is_file() else uuid.uuid4().hex[:8]
-        self.run = wandb.init(dir=folder, id=run_id, resume="allow", config=settings, job_type="expert")
+        self.run = wandb.init(
+            dir=folder,
+            project=wandb_project(),
+            id=run_id,
+            resume="allow",
+            config=settings,
+            job_type="expert",
+            mode=None if is_logged_in_to_wandb() else "offline",
+        )
         write_atomic(kept, run_id.encode())
 
     def write(self, step: int, row: dict[str, float]) -> None:
@@ -127,6 +137,23 @@ class WandbWriter:
 
     def close(self) -> None:
         self.run.finish()
+
+
+def wandb_project() -> str:
+    """Which project of W&B a run belongs to."""
+    return os.environ.get("WANDB_PROJECT", "gato")
+
+
+def is_logged_in_to_wandb() -> bool:
+    """A key in the environment or in the user's netrc, and WANDB_MODE not offline."""
+    if os.environ.get("WANDB_MODE", "online") != "online":
+        return False
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return False
 
 
 def open_writers(folder: Path, logger: LoggerName, settings: dict[str, Any], *, first_step: int) -> list[Writer]:

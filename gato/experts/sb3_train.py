@@ -9,6 +9,7 @@ SAC and TD3 learn once a step, from a batch of all earlier ones: less than a hun
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from gato.runs import open_run, write_json, write_provenance
 from gato.skills.bodies import get_body
 from gato.skills.environment import make_env
 from gato.skills.evaluate import evaluate
+from gato.skills.robots.known import typed
 from gato.skills.stepper import find_env_spec
 from gato.skills.table import get_skill
 
@@ -79,7 +81,8 @@ def train_by_sb3(
         finally:
             for writer in writers:
                 writer.close()
-    command = f"gato expert train {skill.id} --algorithm {algorithm} --steps {steps} --seed {seed} --out {out}"
+    words = ["gato", "expert", "train", typed(skill.id), "--algorithm", algorithm, "--steps", steps, "--seed", seed]
+    command = shlex.join(map(str, [*words, "--out", out]))
     record = write_provenance(folder, command=command, config=settings, seeds={"train": seed}, inputs={})
     result = {"steps": run.model.num_timesteps, "seconds": round(time.monotonic() - begun, 1), "score": run.score()}
     write_json(folder / "provenance.json", {**record, "result": result})

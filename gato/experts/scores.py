@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from gato.runs import PROVENANCE, read_json
-from gato.skills.evaluate import Actor, evaluation_seeds, random_actor, run_episodes
+from gato.skills.evaluate import Actor, evaluation_seeds, mean_return, random_actor
 from gato.skills.stepper import make_stepper
 
 EPISODES = 5
@@ -65,14 +65,10 @@ def score_of_agent(archive: Path) -> RecordedScore | None:
 def refuse_weak(actor: Actor, env_spec: EnvSpec, recorded: RecordedScore, *, name: str, seed: int) -> None:
     """ValueError if a few episodes bring far less than the recorded score."""
     stepper, seeds = make_stepper(env_spec, EPISODES, num_threads=1), evaluation_seeds(seed, EPISODES)
-
-    def mean_return(who: Actor) -> float:
-        return float(np.mean([one.return_ for one in run_episodes(who, stepper, seeds)]))
-
-    mean = mean_return(actor)
+    mean = mean_return(actor, stepper, seeds)
     if mean >= recorded.mean - NEAR * abs(recorded.mean):
         return
-    random = mean_return(random_actor(stepper.spec, seed))
+    random = mean_return(random_actor(stepper.spec, seed), stepper, seeds)
     least = random + LEAST_SHARE * (recorded.mean - random)
     if mean < least:
         raise ValueError(

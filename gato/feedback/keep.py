@@ -19,7 +19,7 @@ from minari.data_collector.callbacks import EpisodeMetadataCallback
 from minari.dataset.minari_storage import MinariStorage
 
 from gato.data.minari_io import FORMAT, Dataset, check_dataset_id, episodes, to_buffer
-from gato.record import STAGING
+from gato.record import refuse_existing, staging_folder
 from gato.recording.dataset import publish
 from gato.runs import minari_root, write_provenance
 from gato.skills.spaces import flatten_observations, unflatten_action
@@ -49,15 +49,15 @@ def refuse(dataset_id: str, source: str, *, overwrite: bool) -> None:
     check_dataset_id(dataset_id)
     if dataset_id == source:
         raise ValueError(f"--keep {dataset_id} is the dataset that is judged; choose another id")
-    if (minari_root() / dataset_id).exists() and not overwrite:
-        raise FileExistsError(f"dataset {dataset_id} exists; pass --overwrite, or another id")
+    if not overwrite:
+        refuse_existing(dataset_id)
 
 
 def write_kept(dataset: Dataset, kept: Kept, dataset_id: str, *, command: str) -> None:
     """ValueError where nothing is kept, or an episode that is relabelled does not happen again."""
     if not kept.episodes:
         raise ValueError(f"no episode of {dataset.id} is left, so {dataset_id} was not written; see the verdicts")
-    staging = minari_root() / STAGING / dataset_id.replace("/", "--")
+    staging = staging_folder(dataset_id)
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "dataset" / "data").mkdir(parents=True)
     try:

@@ -26,6 +26,8 @@ from gato.skills.stepper import Stepper, find_env_spec
 
 EXPERT = "expert"
 """How the names of the experts begin among the inputs."""
+NOBODY = ("random", "zero")
+"""Who acts without being an expert."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,26 @@ class Crew:
 def find_crew(recording: Recording, stepper: Stepper) -> Crew:
     """The actors a recording asks for; ValueError where there is no such expert, or it does not fit."""
     num_skills = max(len(recording.skills), 1)
-    if recording.expert == "random":
-        return Crew(stepper, num_skills, (), {})
+    experts, inputs = _open_experts(recording, stepper)
+    actors, recorded = tuple(one.actor for one in experts), tuple(one.recorded for one in experts)
     if recording.expert == "zero":
-        return Crew(stepper, num_skills, (zero_actor(stepper.spec),) * num_skills, {})
+        actors = (zero_actor(stepper.spec),) * num_skills
+    sampled = as_policies(actors, recording.experts) if recording.sample else ()
+    reference = None
+    if recording.reference:
+        expert, inputs["reference"] = _open(recording.reference, recording.skills[0], stepper)
+        reference = expert.actor
+    model = None
+    if recording.student:
+        model = load_student(recording.student, stepper)
+        inputs["student"] = as_input(find_model(recording.student))
+    return Crew(stepper, num_skills, actors, inputs, model, recorded, sampled, reference)
+
+
+def _open_experts(recording: Recording, stepper: Stepper) -> tuple[list[Expert], dict[str, dict[str, str]]]:
+    """One a skill, or several in turn, and how provenance names them and their normalisers."""
+    if recording.expert in NOBODY:
+        return [], {}
     if recording.expert in NAMED and not recording.skills:
         raise ValueError(
             f"no expert of {recording.env} comes with Gato; pass --expert random, a policy folder or module.py:factory"
@@ -110,17 +128,7 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
             inputs[f"{EXPERT} {skill}{turn}".strip()] = entry
             if expert.normaliser is not None:
                 inputs[f"normalizer {skill}{turn}".strip()] = as_input(expert.normaliser)
-    actors, recorded = tuple(one.actor for one in experts), tuple(one.recorded for one in experts)
-    sampled = as_policies(actors, recording.experts) if recording.sample else ()
-    reference = None
-    if recording.reference:
-        expert, inputs["reference"] = _open(recording.reference, recording.skills[0], stepper)
-        reference = expert.actor
-    model = None
-    if recording.student:
-        model = load_student(recording.student, stepper)
-        inputs["student"] = as_input(find_model(recording.student))
-    return Crew(stepper, num_skills, actors, inputs, model, recorded, sampled, reference)
+    return experts, inputs
 
 
 def _open(name: str, skill: str, stepper: Stepper, normalizer: str = "") -> tuple[Expert, dict[str, str]]:

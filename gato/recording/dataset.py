@@ -5,10 +5,12 @@ In: the recording, its crew, and the files of its blocks. Out: a dataset folder 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
@@ -25,7 +27,7 @@ from gato.data.check import episode_problems
 from gato.data.minari_io import FORMAT, Dataset, to_buffer
 from gato.experts.shipped import NAMED
 from gato.recording.blocks import Block, Plan, plan_block, record_block
-from gato.recording.crew import EXPERT, Crew
+from gato.recording.crew import EXPERT, NOBODY, Crew
 from gato.recording.recipe import Recording
 from gato.runs import minari_root, write_provenance
 from gato.skills.robots.known import robot_hash, typed
@@ -39,7 +41,7 @@ log = logging.getLogger("gato")
 REFERENCE_EPISODES = 10
 """Episodes of a random actor, and of the expert where none was recorded without noise, for the reference scores."""
 
-NEWER = ("sample", "reference", "randomise")
+NEWER = ("sample", "reference", "randomise", "max_episode_steps")
 """Settings of a recording that there were not from the first."""
 HDF5_OVERHEAD = 1.5
 """A dataset's bytes against its blocks', with room to spare: 1.29 for half-cheetah, whole episodes of 1000 steps."""
@@ -48,15 +50,20 @@ HDF5_OVERHEAD = 1.5
 def made_by(recording: Recording, crew: Crew) -> dict[str, Any]:
     """What identifies a recording, as it comes back from JSON; an expert counts by its content, not by its path."""
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recording).items()}
-    # Unset they say nothing, and datasets from before there were such settings stay what they are.
-    settings = {key: value for key, value in settings.items() if value or key not in NEWER}
+    settings = without_unset(settings)
     # Its hash is among the experts'.
     del settings["normalizer"]
     if crew.inputs:
-        settings["expert"] = crew.hashes
+        settings["expert"] = {EXPERT: recording.expert} if recording.expert in NOBODY else {}
+        settings["expert"] |= crew.hashes
     if robot := robot_hash(crew.stepper.spec.name):
         settings["robot"] = robot
     return settings
+
+
+def without_unset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Newer settings that are unset say nothing: datasets from before there were such settings stay what they are."""
+    return {key: value for key, value in settings.items() if value or key not in NEWER}
 
 
 def assemble(recording: Recording, crew: Crew, blocks: Iterable[tuple[Plan, Path]], folder: Path) -> None:
@@ -74,7 +81,7 @@ def assemble(recording: Recording, crew: Crew, blocks: Iterable[tuple[Plan, Path
     )
     writer = _Writer(recording, crew, view, storage, folder)
     # Switch episodes have no one task; nor does anything without an expert have a reference.
-    has_reference = bool(crew.inputs) and not recording.switch
+    has_reference = bool(crew.inputs.keys() - {"student"}) and not recording.switch
     with ThreadPoolExecutor(2) as pool:
         trying = pool.submit(_random_returns, recording, crew) if has_reference else None
         writing: Future[None] | None = None
@@ -110,13 +117,10 @@ class _Writer:
     noiseless: list[float] = field(default_factory=list)
     """Returns of the episodes in which the expert of the reference acted without noise."""
     clipped: int = 0
-    size: int = 0
-    """Bytes of the blocks so far."""
 
     def write(self, plan: Plan, path: Path) -> None:
         """Check and write the episodes of one block."""
-        _reserve(self.folder, begin=self.size, size=path.stat().st_size)
-        self.size += path.stat().st_size
+        _refuse_full_disk(self.folder, path.stat().st_size)
         block = Block.load(path, plan)
         if block is None:
             raise ValueError(f"{path} was damaged while recording; pass --resume to record it again")
@@ -145,16 +149,11 @@ def publish(folder: Path, target: Path) -> None:
     folder.rename(target)
 
 
-def _reserve(folder: Path, *, begin: int, size: int) -> None:
+def _refuse_full_disk(folder: Path, size: int) -> None:
     """OSError unless the disk can hold `size` more bytes of blocks as HDF5, which cannot fail cleanly itself."""
-    place = folder / "reserved"
-    try:
-        with place.open("wb") as file:
-            os.posix_fallocate(file.fileno(), int(begin * HDF5_OVERHEAD), int(size * HDF5_OVERHEAD))
-    except OSError as error:
-        raise OSError(error.errno, f"{error.strerror}; finished episodes are kept: --resume", str(folder)) from error
-    finally:
-        place.unlink(missing_ok=True)
+    if shutil.disk_usage(folder).free < size * HDF5_OVERHEAD:
+        said = os.strerror(errno.ENOSPC)
+        raise OSError(errno.ENOSPC, f"{said}; finished episodes are kept: --resume", str(folder))
 
 
 def _metadata(recording: Recording, crew: Crew, view: Dataset, reference: dict[str, float]) -> dict[str, Any]:
@@ -273,17 +272,16 @@ def _validate(episodes: list[Episode], view: Dataset, plan: Plan) -> None:
 
 def _command(recording: Recording) -> str:
     """What makes this dataset again when typed."""
-    what = typed(recording.env)
+    words = ["gato", "record", typed(recording.env)]
     if recording.switch:
-        fewest, most = recording.changes
-        what = f"{what} --switch {' '.join(map(typed, recording.switch))} --changes {fewest} {most}"
-    levels = " ".join(f"{level:g}" for level in recording.noise)
-    name = f" --student {recording.student}" if recording.student else ""
-    name += " --sample" if recording.sample else ""
-    name += f" --reference {recording.reference}" if recording.reference else ""
-    name += f" --randomise {' '.join(recording.randomise)}" if recording.randomise else ""
-    name += f" --max-episode-steps {recording.max_episode_steps}" if recording.max_episode_steps else ""
-    name += f" --dataset-id {recording.dataset_id}" if recording.dataset_id else ""
-    name += f" --normalizer {recording.normalizer}" if recording.normalizer else ""
-    numbers = f"--episodes {recording.episodes} --seed {recording.seed} --noise {levels}"
-    return f"gato record {what} {numbers} --expert {' '.join(recording.experts)}{name}"
+        words += ["--switch", *map(typed, recording.switch), "--changes", *map(str, recording.changes)]
+    words += ["--episodes", str(recording.episodes), "--seed", str(recording.seed)]
+    words += ["--noise", *(f"{level:g}" for level in recording.noise), "--expert", *recording.experts]
+    words += ["--student", recording.student] if recording.student else []
+    words += ["--sample"] if recording.sample else []
+    words += ["--reference", recording.reference] if recording.reference else []
+    words += ["--randomise", *recording.randomise] if recording.randomise else []
+    words += ["--max-episode-steps", str(recording.max_episode_steps)] if recording.max_episode_steps else []
+    words += ["--dataset-id", recording.dataset_id] if recording.dataset_id else []
+    words += ["--normalizer", recording.normalizer] if recording.normalizer else []
+    return shlex.join(words)

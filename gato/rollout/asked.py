@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
-from gato.rollout.suite import check_body, group, success_rate
-from gato.skills.evaluate import evaluation_seeds
+from gato.rollout.suite import check_body, group
+from gato.skills.evaluate import evaluation_seeds, summarise
 from gato.skills.prompts import SPLITS
 from gato.skills.table import SKILLS, get_skill, skills_of
 from gato.skills.told import in_full, told_numbers
@@ -89,8 +87,7 @@ def ask(
         else:
             places_of.setdefault(question.body, []).append(place)
     for body, places in places_of.items():
-        any_skill = skills_of(body)[0].id
-        told = [(questions[place].told or "", _known(questions[place]) or any_skill) for place in places]
+        told = [(questions[place].told or "", _known(questions[place]) or _any_skill(body)) for place in places]
         requests = [Request(words, skill, seed) for words, skill in told for seed in seeds]
         rollouts[body] = roll_out(model, body, requests, conditions).rollouts
         for place, own in zip(places, group(rollouts[body], len(seeds)), strict=True):
@@ -100,15 +97,19 @@ def ask(
 
 def _answer(question: Question, rollouts: Sequence[Rollout]) -> Answer:
     skill = _known(question)
-    behaviours = {one.id: success_rate(one, rollouts) for one in skills_of(question.body) if not one.is_commanded}
-    outcomes = [rollout.outcome for rollout in rollouts]
+    found = summarise(skill or _any_skill(question.body), [rollout.outcome for rollout in rollouts])
     return Answer(
         question,
-        behaviours[skill] if skill is not None else 0.0 if question.skill == NOTHING else None,
-        behaviours,
-        {name: float(np.mean([one.readings[name].mean() for one in outcomes])) for name in outcomes[0].readings},
-        None if skill is None else Score.of(one.return_ for one in outcomes),
+        found.success if skill is not None else 0.0 if question.skill == NOTHING else None,
+        found.behaviours,
+        found.measured,
+        None if skill is None else found.return_,
     )
+
+
+def _any_skill(body: str) -> str:
+    """One that is told in words; whose reward counts where nobody knows what is meant."""
+    return next(skill.id for skill in skills_of(body) if not skill.is_commanded)
 
 
 def _known(question: Question) -> str | None:
@@ -168,7 +169,8 @@ def _question(line: str, model: Gato, hear: Hear | None) -> Question:
         return Question(body, prompt, NOTHING, told)
     # The body stands in the line already, so the skill's own name is enough.
     skill = get_skill(name if name in SKILLS or "/" in name else f"{body}/{name}")
-    if skill.body != body:
-        own = ", ".join(one.id for one in skills_of(body))
-        raise ValueError(f"{skill.id} is no skill of {body}; allowed: {own}")
+    if skill.body != body or skill.is_commanded:
+        own = ", ".join(one.id for one in skills_of(body) if not one.is_commanded)
+        wrong = f"is no skill of {body}" if skill.body != body else "is told numbers, not words"
+        raise ValueError(f"{skill.id} {wrong}; allowed: {own}")
     return Question(body, prompt, skill.id, told)

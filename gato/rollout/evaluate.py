@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gato.data.minari_io import Dataset, open_dataset
 from gato.experts.shipped import find_expert
@@ -24,16 +27,17 @@ from gato.rollout.suite import Results, check_body, expert_name, measure_suite, 
 from gato.rollout.switching import switching
 from gato.rollout.video import write_videos
 from gato.runs import PROVENANCE, as_input, content_hash, open_run, write_json, write_provenance
-from gato.skills.bodies import LONGEST_EPISODE
+from gato.skills.bodies import get_body
 from gato.skills.plan import Plan
 from gato.skills.robots.known import typed
+from gato.skills.table import Skill
 
 log = logging.getLogger("gato")
 
 RESULTS = "results.json"
 DEFAULT_SUITE = "demo"
 ABLATION_EPISODES, ABLATION_STEPS = 16, 500
-"""At most, a skill and arm: five arms are compared with one another, not with published scores."""
+"""At most, a skill and arm: the arms of `ablation.ARMS` are compared with one another, not with published scores."""
 VIDEO_FOLDER = "workspace/eval"
 """Where videos go when no folder is named."""
 
@@ -113,14 +117,14 @@ def evaluate_model(
     loaded = Gato.load(place)
     if not (place / PROVENANCE).is_file():
         log.warning("%s has no %s: what it was trained on cannot be told", place, PROVENANCE)
-    if conditions.steps < LONGEST_EPISODE:
-        log.warning("episodes end after %d steps: no scores to compare with those of whole ones", conditions.steps)
     questions = _questions(loaded, wishes, hear)
     dataset = open_dataset(wishes.dataset) if wishes.dataset else None
     if wishes.plan is not None:
         check_body(loaded, wishes.plan.body)
+    bodies = {question.body for question in questions}
     if wishes.measures_suite or wishes.ablate:
-        suite_skills(loaded, wishes.suite or DEFAULT_SUITE, wishes.bodies)
+        bodies |= {skill.body for skill in suite_skills(loaded, wishes.suite or DEFAULT_SUITE, wishes.bodies)}
+    _warn_of_cut_episodes(conditions.steps, bodies, dataset)
     out = out or (VIDEO_FOLDER if wishes.video else "")
     folder = open_run(out, overwrite=overwrite) if out else None
     results = dataclasses.replace(_measure(loaded, wishes, conditions, questions, dataset), model=str(model))
@@ -137,6 +141,29 @@ def evaluate_model(
             inputs=_inputs(place, wishes, dataset, results),
         )
     return results
+
+
+def _warn_of_cut_episodes(steps: int, bodies: Iterable[str], dataset: Dataset | None) -> None:
+    limits: list[float] = [get_body(body).max_episode_steps for body in bodies]
+    if dataset is not None and dataset.env_spec is not None:
+        limits.append(dataset.env_spec.max_episode_steps or math.inf)
+    if 0 < steps < max(limits, default=0):
+        log.warning("episodes end after %d steps: no scores to compare with those of whole ones", steps)
+
+
+def measure_words(
+    model: Gato, skills: Sequence[Skill], conditions: Conditions, *, ablation: Conditions
+) -> dict[str, Any]:
+    """{"ablation": what words are worth, "switching": what prompts changed while the body moves do}, by body."""
+    arms = ablate(model, skills, ablation)
+    return {
+        "ablation": {arm: {body: one.json() for body, one in own.items()} for arm, own in arms.items()},
+        "switching": {
+            body: switching(model, own, conditions).json()
+            for body, own in skills_by_body(skills).items()
+            if len(own) > 1
+        },
+    }
 
 
 def _questions(model: Gato, wishes: Wishes, hear: Hear | None) -> tuple[Question, ...]:
@@ -176,15 +203,9 @@ def _measure(
         fewer = dataclasses.replace(
             conditions,
             episodes=min(conditions.episodes, ABLATION_EPISODES),
-            steps=min(conditions.steps, ABLATION_STEPS),
+            steps=min(conditions.steps or ABLATION_STEPS, ABLATION_STEPS),
         )
-        arms = ablate(model, skills, fewer)
-        extra["ablation"] = {arm: {body: one.json() for body, one in own.items()} for arm, own in arms.items()}
-        extra["switching"] = {
-            body: switching(model, own, conditions).json()
-            for body, own in skills_by_body(skills).items()
-            if len(own) > 1
-        }
+        extra |= measure_words(model, skills, conditions, ablation=fewer)
     return dataclasses.replace(results, extra=extra, rollouts=rollouts)
 
 

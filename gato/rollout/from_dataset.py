@@ -6,12 +6,13 @@ In: a model and an opened dataset. Out: `Results` with a task a skill, or one ta
 from __future__ import annotations
 
 import logging
+import math
 
 from gymnasium.envs.registration import EnvSpec
 
 from gato.data.minari_io import Dataset
 from gato.model.gato import Gato
-from gato.rollout.prompted import LONGEST_EPISODE, Conditions, Request, roll_out
+from gato.rollout.prompted import Conditions, Request, roll_out
 from gato.rollout.suite import Reference, Results, Task, group, prompt_matrix, task_of
 from gato.skills.evaluate import evaluation_seeds
 from gato.skills.spaces import body_spec
@@ -25,16 +26,22 @@ log = logging.getLogger(__name__)
 def evaluate_dataset(model: Gato, dataset: Dataset, conditions: Conditions) -> Results:
     """Each skill of the dataset under its canonical prompt, or the environment's own task under the first prompt.
 
-    ValueError when the dataset names no environment, or the model, the dataset and the environment do not fit.
+    ValueError when the dataset names no environment, or a skill that is told numbers, or the model, the dataset and the
+    environment do not fit.
     """
     env_spec = _environment(model, dataset)
+    skills = [get_skill(skill_id) for skill_id in dataset.skills]
+    if commanded := [skill.id for skill in skills if skill.is_commanded]:
+        raise ValueError(
+            f"{dataset.id} is of {commanded[0]}, which is told numbers and has no words of its own to measure; "
+            "use --suite, or --prompt and --body"
+        )
     seeds = evaluation_seeds(conditions.seed, conditions.episodes)
     known = Reference(dataset.reference.get("random"), dataset.reference.get("expert"))
-    if conditions.steps < (env_spec.max_episode_steps or LONGEST_EPISODE):
+    if 0 < conditions.steps < (env_spec.max_episode_steps or math.inf):
         known = Reference(None, None)  # scores of whole episodes
     elif known.random is None or known.expert is None:
         log.warning("%s states no reference scores for random and expert; its return is not normalised", dataset.id)
-    skills = [get_skill(skill_id) for skill_id in dataset.skills]
     prompts = [skill.prompt for skill in skills] or [dataset.prompts[0][0]]
     names = [skill.id for skill in skills] or [""]
     requests = [Request(prompt, name, seed) for prompt, name in zip(prompts, names, strict=True) for seed in seeds]

@@ -26,11 +26,10 @@ class PromptedPolicy:
     def __init__(self, model: Gato, env: Any, prompt: str, *, body: str = "", seed: int = 0) -> None:
         """`env`: of Gymnasium, or a vectorised one of Gymnasium or Stable-Baselines3. ValueError where the model knows
         no body with its spaces, or several of which `body` does not name one."""
-        self.is_batch = hasattr(env, "num_envs")
         self._observation_space, self._action_space = _single_spaces(env)
         self.body = body or _body_of(model, env, self._observation_space, self._action_space)
         self._check(model)
-        self._num_envs = int(env.num_envs) if self.is_batch else 1
+        self._num_envs = int(getattr(env, "num_envs", 1))
         self._agent = Agent(model, self.body, [in_full(prompt, self.body)] * self._num_envs, seed=seed)
 
     def predict(
@@ -42,17 +41,19 @@ class PromptedPolicy:
     ) -> tuple[Any, None]:
         """The action for the newest observation, as `env.step` takes it; and None, since it keeps its own memory.
 
-        `episode_start` (B,) bool marks environments that begin anew: they forget. With a single environment, and where
+        One observation gives one action, a row an environment a row of actions: Stable-Baselines3 gives rows of one
+        also to a single environment. `episode_start` (B,) bool marks environments that begin anew: they forget. Where
         nothing is said, `reset` does that. ValueError for observations of another shape.
         """
         self._agent.sample = not deterministic
         if episode_start is not None and np.any(episode_start):
             self.reset(np.flatnonzero(episode_start))
         observations_BO = flatten_observations(self._observation_space, observation)
-        if not self.is_batch:
+        is_single = observations_BO.ndim == 1
+        if is_single:
             observations_BO = observations_BO[None]
         actions = [unflatten_action(self._action_space, action_A) for action_A in self._agent(observations_BO)]
-        return (np.stack(actions) if self.is_batch else actions[0]), None
+        return (actions[0] if is_single else np.stack(actions)), None
 
     def reset(self, ids: np.ndarray | None = None) -> None:
         """These environments, or all, begin an episode."""

@@ -21,7 +21,6 @@ from gato.model.gato import Gato
 from gato.progress import Progress
 from gato.rollout.agent import Agent
 from gato.rollout.course import Course, Stage, stages
-from gato.skills.bodies import LONGEST_EPISODE
 from gato.skills.evaluate import SEED_STRIDE, Outcome, run_episodes
 from gato.skills.plan import Plan
 from gato.skills.stepper import find_env_spec, make_stepper
@@ -98,8 +97,9 @@ class Conditions:
     """Episodes a prompt."""
     seed: int = 0
     """Episode i starts from seed * 100003 + i."""
-    steps: int = LONGEST_EPISODE
-    """Control steps after which an episode ends (or earlier where the environment says so)."""
+    steps: int = 0
+    """Control steps after which an episode ends (or earlier where the environment says so); 0: as long as the
+    environment lets it."""
     sample: bool = False
     """Draw actions from the model's distribution instead of taking the most likely ones."""
     is_shown: bool = True
@@ -108,9 +108,10 @@ class Conditions:
     """The return asked for, as a share of the best in training; None to ask for none."""
 
     def __post_init__(self) -> None:
-        wrong = {name: getattr(self, name) for name in ("episodes", "steps") if getattr(self, name) < 1}
-        if wrong or self.seed < 0:
-            raise ValueError(f"got {wrong or {'seed': self.seed}}; at least 1 episode and 1 step, and a seed >= 0")
+        least = {"episodes": 1, "seed": 0, "steps": 0}
+        wrong = {name: getattr(self, name) for name, low in least.items() if getattr(self, name) < low}
+        if wrong:
+            raise ValueError(f"got {wrong}; at least 1 episode, a seed >= 0, and steps >= 0 (0: whole episodes)")
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,11 @@ def roll_out(
 
 
 def shortened(env_spec: EnvSpec, steps: int) -> EnvSpec:
-    """The same environment, whose episodes end after `steps` at the latest."""
+    """The same environment, whose episodes end after `steps` at the latest; 0: by its own limit, which it must have."""
+    if steps == 0:
+        if env_spec.max_episode_steps is None:
+            raise ValueError(f"{env_spec.id} has no step limit, its episodes may never end; pass --steps")
+        return env_spec
     return dataclasses.replace(env_spec, max_episode_steps=min(env_spec.max_episode_steps or steps, steps))
 
 

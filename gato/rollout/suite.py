@@ -20,7 +20,7 @@ from gato.experts.shipped import find_expert, has_shipped_expert, steady
 from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out, shortened
 from gato.skills.bodies import get_body
-from gato.skills.evaluate import Actor, evaluation_seeds, random_actor, run_episodes
+from gato.skills.evaluate import evaluation_seeds, mean_return, random_actor
 from gato.skills.stepper import find_env_spec, make_stepper
 from gato.skills.table import SKILLS, Skill, get_skill
 from gato.specs import Score, grouped_interval, near_match
@@ -141,7 +141,7 @@ class Results:
         cut = len(known) // 4
         return float(np.mean(known[cut : len(known) - cut])) if known else None
 
-    def interval_normalised(self, *, resamples: int = 2000) -> tuple[float, float] | None:
+    def interval_normalised(self) -> tuple[float, float] | None:
         """Bootstrap 95 % interval of `mean_normalised`: episodes are drawn anew within each task, tasks stay."""
         known = [task for task in self.tasks if task.normalised is not None]
         if not known:
@@ -151,7 +151,7 @@ class Results:
             (np.array(task.return_.episodes) - low) / (high - low)
             for task, (low, high) in zip(known, bounds, strict=True)
         ]
-        return grouped_interval(scores, resamples=resamples)
+        return grouped_interval(scores)
 
     def _normalised(self) -> list[float]:
         return [task.normalised for task in self.tasks if task.normalised is not None]
@@ -291,11 +291,8 @@ def reference(skill_id: str, conditions: Conditions, expert: str) -> Reference:
 @lru_cache(maxsize=256)
 def _reference(skill_id: str, expert: Path | None, episodes: int, seed: int, steps: int) -> Reference:
     env_spec = shortened(find_env_spec(skill_id), steps)
-    seeds = evaluation_seeds(seed, episodes)
-
-    def mean_return(actor: Actor) -> float:
-        stepper = make_stepper(env_spec, episodes)
-        return float(np.mean([outcome.return_ for outcome in run_episodes(actor, stepper, seeds)]))
-
-    random = mean_return(random_actor(get_body(SKILLS[skill_id].body).spec, seed))
-    return Reference(random, None if expert is None else mean_return(load_expert(str(expert), env_spec)))
+    seeds, stepper = evaluation_seeds(seed, episodes), make_stepper(env_spec, episodes)
+    random = mean_return(random_actor(stepper.spec, seed), stepper, seeds)
+    if expert is None:
+        return Reference(random, None)
+    return Reference(random, mean_return(load_expert(str(expert), env_spec), stepper, seeds))

@@ -8,7 +8,7 @@ new skill's rule says of means, and the body from then on keeps to what it says 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -59,13 +59,7 @@ def switching(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> S
         Request(before.prompt, before.id, seed, switch=(int(step), after.prompt))
         for (before, after), seed, step in zip(chosen, seeds, times, strict=True)
     ]
-    long_enough = Conditions(
-        episodes=conditions.episodes,
-        seed=conditions.seed,
-        steps=round((LATEST + REACTION) / body.dt),
-        sample=conditions.sample,
-        is_shown=conditions.is_shown,
-    )
+    long_enough = replace(conditions, steps=round((LATEST + REACTION) / body.dt))
     rollouts = roll_out(model, body.name, requests, long_enough).rollouts
     trials = [
         judge(after, rollout.outcome, int(step), body.dt)

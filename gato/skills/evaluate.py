@@ -122,6 +122,11 @@ def summarise(skill_id: str, outcomes: Sequence[Outcome]) -> Evaluation:
     )
 
 
+def mean_return(actor: Actor, stepper: Stepper, seeds: Sequence[int]) -> float:
+    """Over an episode a seed."""
+    return float(np.mean([one.return_ for one in run_episodes(actor, stepper, seeds)]))
+
+
 def run_episodes(actor: Actor, stepper: Stepper, seeds: Sequence[int]) -> tuple[Outcome, ...]:
     """One episode a seed, in the order of `seeds`; a row that ends takes the next seed, or leaves the stepping."""
     _tell(actor, "watch", stepper)

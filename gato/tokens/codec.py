@@ -227,10 +227,6 @@ class Codec:
         """Ids of the normalised text; [] for none."""
         return self.text.encode(text)
 
-    def decode_text(self, ids: list[int]) -> str:
-        """The normalised text."""
-        return self.text.decode(ids)
-
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, then codec.json with its hash: where codec.json stands, both are whole."""
         folder = Path(folder)

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
-import netrc
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
+from gato.experts.logs import LoggerName, is_logged_in_to_wandb, wandb_project
 from gato.runs import write_atomic
-
-LoggerName = Literal["csv", "tensorboard", "wandb"]
 
 
 class MetricsFile(Logger):
@@ -86,21 +83,9 @@ def make_logger(name: LoggerName, folder: Path, *, done: int, wandb_id: str) -> 
         return TensorBoardLogger(folder, name="logs", version="tensorboard", purge_step=done + 1 if done else None)
     return WandbLogger(
         save_dir=folder,
-        project="gato",
+        project=wandb_project(),
         id=wandb_id,
         resume="allow",
         offline=not is_logged_in_to_wandb(),
         log_model=False,
     )
-
-
-def is_logged_in_to_wandb() -> bool:
-    """A key in the environment or in the user's netrc, and WANDB_MODE not offline."""
-    if os.environ.get("WANDB_MODE", "online") != "online":
-        return False
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
-        return False
