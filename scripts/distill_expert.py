@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 from gato.experts.collect import Moments
-from gato.experts.curriculum import MAX_SEED, gather_starts, training_stepper
+from gato.experts.curriculum import gather_starts, training_stepper
 from gato.experts.imitate import ENVIRONMENTS, NOISE, ROUNDS, STD, STEPS, Imitator
 from gato.experts.policy import Policy
 from gato.experts.shipped import find_expert
 from gato.runs import as_input, open_run, write_provenance
+from gato.skills.environment import MAX_SEED
 
 STARTED = 0.7
 """Share of episodes begun as FROM left the body."""

@@ -12,8 +12,10 @@ from making import ARM, CART, PAPER, make_model, make_windows
 
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
+from gato.model.slots import Tables
 from gato.sequences import Layout, build_rows
 from gato.specs import Rows, Windows
+from gato.tokens.discrete import NUM_DISCRETE
 
 SHORT = Layout(prompt_positions=4, window_steps=5, demonstration_steps=2)
 CONFIGS = {
@@ -319,3 +321,9 @@ def test_impossible_configs_are_refused():
         ModelConfig(head="free")
     with pytest.raises(ValueError, match="mixtures must be at least 1, got 0"):
         ModelConfig(mixtures=0)
+
+
+def test_the_table_of_discrete_values_has_a_row_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had one for each bin of a number, of which there happen to be as many."""
+    monkeypatch.setattr("gato.model.slots.NUM_BINS", 8)
+    assert Tables(ModelConfig(size="nano")).discrete.num_embeddings == NUM_DISCRETE

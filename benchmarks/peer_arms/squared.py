@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.model.heads import wide_linear
-from gato.model.slots import SPREAD, SlotEmbedding, Tables
+from gato.model.slots import SlotEmbedding, Tables
 from gato.sequences import group_slices
 from gato.specs import Element
 from gato.tokens.codec import Codec
+from gato.tokens.numbers import CLIP_DEVIATIONS
 from peer_arms.arm import Setup
 from peer_arms.gato_arm import GatoArm
 from peer_arms.scaling import Scale
@@ -32,7 +33,7 @@ class FloatCodec(Codec):
         self, body: str, observations: np.ndarray, *, where: str = "", mask: np.ndarray | None = None
     ) -> np.ndarray:
         """(..., O) float32, 4 deviations from the mean being 1."""
-        return self._scale(body).standardised(observations) / np.float32(SPREAD)
+        return self._scale(body).standardised(observations) / np.float32(CLIP_DEVIATIONS)
 
     def encode_action(
         self, body: str, actions: np.ndarray, *, where: str = "", mask: np.ndarray | None = None
@@ -55,7 +56,7 @@ class FloatSlots(SlotEmbedding):
 
     def _group(self, ids_G: Tensor, group: slice, tables: Tables) -> Tensor:
         assert self.scale_ED is not None
-        return (ids_G.to(self.scale_ED.dtype) * SPREAD) @ self.scale_ED[group] + self.shift_ED[group].sum(0)
+        return (ids_G.to(self.scale_ED.dtype) * CLIP_DEVIATIONS) @ self.scale_ED[group] + self.shift_ED[group].sum(0)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from gato.experts.curriculum import MAX_SEED, StartStates
+from gato.experts.curriculum import StartStates
 from gato.experts.policy import Policy
 from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies.symmetry import Symmetry
+from gato.skills.environment import MAX_SEED
 from gato.skills.table import Condition
 from gato.specs import _Arrays
 

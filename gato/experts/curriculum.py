@@ -17,6 +17,7 @@ from gato.experts.views import Views
 from gato.skills.batch_stepper import BatchStepper
 from gato.skills.bodies.body import State
 from gato.skills.commands import ranges
+from gato.skills.environment import MAX_SEED
 from gato.skills.evaluate import evaluate
 from gato.skills.randomise import read_ranges
 from gato.skills.skill import Skill
@@ -25,7 +26,6 @@ from gato.skills.table import get_skill
 from gato.skills.transition import Transition
 from gato.specs import COMMANDS, _Arrays
 
-MAX_SEED = 2**31 - 1
 VISIT_STEPS, STEPS_A_POLICY = 1000, 200
 """Control steps a policy in which start states are gathered, and their mean number until another policy takes over."""
 START_NOISE = 0.1

@@ -17,11 +17,12 @@ import torch
 
 from gato.experts.collect import Moments
 from gato.experts.commanded import axes, listening
-from gato.experts.curriculum import MAX_SEED, CommandedStepper, Part
+from gato.experts.curriculum import CommandedStepper, Part
 from gato.experts.network import TanhNetwork, num_weights
 from gato.experts.policy import Policy
 from gato.experts.views import Views
 from gato.skills.commands import ranges
+from gato.skills.environment import MAX_SEED
 from gato.skills.skill import Skill
 from gato.skills.table import get_skill
 

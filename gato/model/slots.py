@@ -1,7 +1,8 @@
 """Number and discrete tokens become vectors: every element of every body owns a slot that multiplies its value.
 
 In: ids of one side (observation or action) of one body, (..., E). Out: one vector a group, (..., groups, D).
-A token embeds as `value * scale + shift` of its slot; a group is the sum; a small MLP follows.
+A token embeds as `value * scale + shift` of its slot; a group is the sum; a small MLP follows. The value is the centre
+of its bin over -+CLIP_DEVIATIONS: for observations the standardised number, or its asinh, as the codec bins it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ from torch.nn import functional
 from gato.model.config import ModelConfig
 from gato.sequences import group_slices
 from gato.specs import Element
-from gato.tokens.numbers import NUM_BINS
+from gato.tokens.discrete import NUM_DISCRETE
+from gato.tokens.numbers import CLIP_DEVIATIONS, NUM_BINS
 from gato.tokens.vector import Ranges
-
-SPREAD = 4.0
-"""Standard deviations at the edge of the bins: bin centres in [-1, 1] times this are standardised numbers."""
 
 
 def bin_values(bins: Tensor, dtype: torch.dtype) -> Tensor:
@@ -31,7 +30,7 @@ class Tables(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.trunk.width
-        self.discrete = nn.Embedding(NUM_BINS, width)
+        self.discrete = nn.Embedding(NUM_DISCRETE, width)
         self.bins = nn.Embedding(NUM_BINS, width) if config.embedding == "free" else None
         is_shared = config.embedding == "number" and config.second_layer == "shared"
         self.second = nn.Linear(width, width) if is_shared else None
@@ -72,7 +71,7 @@ class SlotEmbedding(nn.Module):
         scale_GD = self.scale_ED[group]
         if is_discrete:
             return (tables.discrete(index_G) * scale_GD).sum(-2) + shift_D
-        value_G = bin_values(index_G, scale_GD.dtype) * SPREAD
+        value_G = bin_values(index_G, scale_GD.dtype) * CLIP_DEVIATIONS
         # bf16 is coarser than a bin: the product stays in fp32 also under autocast.
         with torch.autocast(value_G.device.type, enabled=False):
             return (value_G @ scale_GD.to(value_G.dtype)).to(scale_GD.dtype) + shift_D
@@ -89,6 +88,6 @@ class OptionalNumbers(nn.Module):
 
     def forward(self, ids_BC: Tensor) -> Tensor:
         """(..., C) ids, -1 where absent -> (..., D)."""
-        value_BC = bin_values(ids_BC - self.ranges.number_start, self.scale_CD.dtype) * SPREAD
+        value_BC = bin_values(ids_BC - self.ranges.number_start, self.scale_CD.dtype) * CLIP_DEVIATIONS
         per_element = value_BC[..., None] * self.scale_CD + self.shift_CD
         return (per_element * (ids_BC >= 0)[..., None]).sum(-2).to(self.scale_CD.dtype)

@@ -34,6 +34,7 @@ ENTRY_POINT = "gato.skills.environment:SkillEnv"
 logger = logging.getLogger(__name__)
 _ONE = np.arange(1)
 MAX_SEED = 2**31 - 1
+"""Seeds that are drawn lie below."""
 TRUNK = 1
 """MuJoCo's number of a body's first part, after the world."""
 
