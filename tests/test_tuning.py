@@ -15,6 +15,7 @@ from gato import cli
 from gato.language.causal import CausalModel
 from gato.language.plans import parse_plan
 from gato.language.writing import PlanWriter, _pattern, plan_text, question
+from gato.runs import content_hash, open_run
 from gato.skills.plan import Plan, plan_skills
 from gato.skills.prompts import phrases
 from gato.tuning.base import make_base, make_tiny
@@ -212,6 +213,27 @@ def test_low_rank_updates_are_merged_into_the_weights(tmp_path: Path, capsys: py
     models = [CausalModel(folder) for folder in (tmp_path / "base", out)]
     likely = [float(model.answers(question("ant", "stop"), [WRITTEN])[0]) for model in models]
     assert likely[0] != pytest.approx(likely[1], abs=1e-4)
+
+
+def test_nothing_is_removed_for_a_base_that_is_none_nor_the_base_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--overwrite removed the folder before it looked at the base: a misspelt one lost the last result, and where --out
+    was the base's own folder the base."""
+    pytest.importorskip("peft")
+    torch.manual_seed(0)
+    folder = open_run(tmp_path / "made")
+    make_tiny(islice(pairs(["ant"], "seen", np.random.default_rng(0)), 50), folder / "base")
+    (folder / "results.json").write_text("{}")
+    before = content_hash(folder)
+    for base, out, told in (
+        ("nowhere", folder, "neither a folder nor a Hub id"),
+        (str(folder / "base"), folder, "holds the base"),
+        (str(folder / "base"), folder / "base", "holds the base"),
+    ):
+        words = ["tune-lm", base, "--out", str(out), "--bodies", "ant", "--test-sentences", "1", "--overwrite"]
+        assert cli.run(words) == cli.FAILED and told in capsys.readouterr().err
+        assert content_hash(folder) == before
 
 
 @pytest.mark.parametrize(
