@@ -94,7 +94,7 @@ def test_it_goes_round_what_it_avoids_on_the_nearer_side() -> None:
         ("don't move", "stand still", False),
         ("stop! the ball is 2 m away", "stand still", False),
         ("walk left, then turn right", "walk forward", True),
-        ("walk forward, avoid the ball", "walk forward", True),
+        ("walk forward, avoid the ball", "walk left", False),
     ],
 )
 def test_it_follows_what_it_understands_and_declines_the_rest(instruction: str, option: str, is_declined: bool) -> None:

@@ -47,11 +47,12 @@ class Scripted:
             return Choice(on_the_way)
         told, words = asked_for(said, situation.body), set(said.split())
         avoided = [one for one in others if one.name in words and AVOIDING & words]
-        # "the ball is 2 m away" says how things are; "avoid the ball" beside a skill asks for two things.
-        if len(told) == 1 and told <= set(situation.options) and (not avoided or "is" in words):
-            return Choice(*told)
-        if avoided and not told and not NEGATIONS & words:
+        # Beside a skill, "the ball is 2 m away" says how things are; "avoid the ball" is what matters more.
+        is_remark = bool(told) and "is" in words
+        if avoided and not is_remark and not NEGATIONS & words:
             return Choice(steer(detour(waypoint, avoided[0]), situation.options))
+        if len(told) == 1 and told <= set(situation.options):
+            return Choice(*told)
         return Choice(on_the_way, remark="declined the instruction, which it does not understand")
 
 
