@@ -63,7 +63,7 @@ def data_judge(
         dataset: Minari id of a dataset of skills.
         judge: rule (the skill's own rule on what was measured: the reference); folder or Hub id of a causal language
             model, which reads a summary in words; or http://HOST:PORT/v1 of a server that speaks OpenAI's chat
-            completions.
+            completions (its key from GATO_PLANNER_KEY).
         server_model: What the server calls its model, where it has several.
         out: File for every verdict with its summary, as JSON.
         keep: Minari id of a new dataset, of the episodes that both judge and reading call followed.

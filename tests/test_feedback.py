@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,11 @@ from gato import cli
 from gato.data.check import check_dataset
 from gato.data.minari_io import episodes, open_dataset
 from gato.experts.shipped import find_expert
+from gato.feedback import judge as judging
 from gato.feedback.agreement import Agreement
-from gato.feedback.judge import Judged, Wishes, choose, judge_dataset
+from gato.feedback.judge import TOO_SHORT, Judged, Wishes, choose, judge_dataset
 from gato.feedback.judges import CausalJudge, RuleJudge, ServerJudge, Verdict, find_judge, question
+from gato.feedback.keep import Kept
 from gato.feedback.mending import failures, kind_of, mend
 from gato.feedback.segments import Segment
 from gato.language.plans import parse_plan
@@ -27,6 +30,21 @@ from gato.skills.table import get_skill
 from gato.tuning.base import make_tiny
 
 FORWARD, BACKWARD = "half-cheetah/run-forward", "half-cheetah/run-backward"
+
+
+class Failing:
+    """Gives these answers; what is an exception is raised."""
+
+    name = "failing"
+
+    def __init__(self, *answers: Verdict | Exception) -> None:
+        self.answers = iter(answers)
+
+    def judge(self, segment: Segment) -> Verdict:
+        answer = next(self.answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def segment(*speeds: float, skill: str = FORWARD, survived: bool = True, is_whole: bool = True) -> Segment:
@@ -65,6 +83,23 @@ def test_the_rule_is_held_against_the_whole_episode_or_the_second_half_of_a_part
     assert segment(0, 0, 3, 3).figures[0] == "mean forward_speed >= 2.5 (it is 1.5)"
     assert RuleJudge().judge(segment(3, 3)).is_followed
     assert "it fell" in RuleJudge().judge(segment(3, 3, survived=False)).why
+
+
+def test_whole_turns_before_a_part_count_for_nothing_in_it() -> None:
+    """A half-cheetah that had made a flip ran on well, and counted as out of level, as no plan's part does."""
+    flipped = segment(*[3.0] * 60, is_whole=False)
+    flipped.readings["pitch"] += 2 * np.pi + 0.1
+    assert flipped.is_followed and "pitch 0.10 rad" in flipped.summary
+    assert not replace(flipped, is_whole=True).is_followed
+    turning = replace(flipped, readings={**flipped.readings, "pitch": np.linspace(0, 4 * np.pi, 60)})
+    assert not turning.is_followed, "it turned in the half that is judged"
+
+
+def test_a_part_too_short_for_new_words_to_show_tells_nothing_but_a_fall() -> None:
+    """3 s are 60 steps."""
+    parts = [segment(*[0.0] * steps, is_whole=False) for steps in (59, 60)]
+    assert [one.is_too_short for one in parts] == [True, False]
+    assert not replace(parts[0], is_whole=True).is_too_short and not replace(parts[0], survived=False).is_too_short
 
 
 def test_hindsight_names_what_was_done() -> None:
@@ -142,8 +177,29 @@ def test_a_language_model_is_asked_about_the_words_and_answers_yes_or_no(tmp_pat
 def test_a_server_says_yes_or_no_and_why(said: str, verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = find_judge("http://127.0.0.1:9/v1")
     assert isinstance(judge, ServerJudge)
-    monkeypatch.setattr(judge._server, "say", lambda question, most_tokens: said)
+    monkeypatch.setattr(judge._server, "say", lambda question: said)
     assert judge.judge(segment(3, 3)) == verdict
+
+
+def test_a_server_is_asked_again_after_pauses_that_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, slept = find_judge("http://127.0.0.1:9/v1"), []
+    answers = iter(
+        [ConnectionError("refused: 429"), ValueError("no text"), "yes, it ran", *[ConnectionError("gone")] * 4]
+    )
+
+    def say(question: str) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert isinstance(judge, ServerJudge)
+    monkeypatch.setattr(judge._server, "say", say)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    assert judge.judge(segment(3, 3)) == Verdict(True, "it ran") and slept == [1, 2]
+    with pytest.raises(ConnectionError, match="gone"):
+        judge.judge(segment(3, 3))
+    assert slept == [1, 2, 1, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +224,55 @@ def test_only_what_judge_and_reading_agree_on_is_kept() -> None:
     switched = [replace(one, begin=begin) for begin, one in ((0, good), (2, bad))]
     kept = choose([Judged(one, Verdict(one.is_followed, "")) for one in switched], relabel=True)
     assert kept.relabelled == {0: {0: FORWARD, 2: BACKWARD}}
+
+
+def test_what_is_too_short_to_tell_keeps_its_name_and_decides_nothing() -> None:
+    short = segment(0, 0, is_whole=False)
+    good, bad = (segment(*[speed] * 60, is_whole=False) for speed in (3, -3))
+
+    def episode(index: int, *parts: Segment) -> list[Judged]:
+        starts = range(0, 100 * len(parts), 100)
+        placed = zip(starts, parts, strict=True)
+        own = [replace(one, episode=index, begin=begin, end=begin + one.steps) for begin, one in placed]
+        return [Judged(one, TOO_SHORT if one.is_too_short else Verdict(one.is_followed, "")) for one in own]
+
+    judged = [*episode(0, short, good), *episode(1, short, bad), *episode(2, short, short)]
+    assert choose(judged, relabel=True) == Kept((0,), {1: {0: FORWARD, 100: BACKWARD}})
+    told = judged[0].json()
+    assert (told["judge"], told["reading"], told["failure"], told["did"]) == (None, None, None, None)
+
+
+def test_answers_that_fail_cost_a_segment_and_not_the_others(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One refusal of a server lost all that had been judged."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(mixed))
+    yes, gone = Verdict(True, "it ran"), ConnectionError("refused: 429")
+    monkeypatch.setattr(judging, "find_judge", lambda name, server_model: Failing(yes, gone, yes, gone))
+    told = judge_dataset("toy/mixed-v0", "any", Wishes(out=str(tmp_path / "some.json")))
+    assert (told["segments"], told["undecided"], told["both"]) == (4, 2, 2)
+    verdicts = json.loads((tmp_path / "some.json").read_text())["verdicts"]
+    assert [(one["judge"], one["why"]) for one in verdicts[:2]] == [(True, "it ran"), (None, "no answer: refused: 429")]
+
+
+def test_a_judge_that_is_gone_is_given_up_and_what_it_said_is_kept(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(mixed))
+    monkeypatch.setattr(judging, "MOST_FAILURES", 2)
+    gone = [ConnectionError("nobody there")] * 4
+    judges = iter([Failing(Verdict(True, "it ran"), *gone), Failing(*[Verdict(None, "hm")] * 4)])
+    monkeypatch.setattr(judging, "find_judge", lambda name, server_model: next(judges))
+    out = tmp_path / "some.json"
+    with pytest.raises(ValueError, match=r"failing was given up after 2 segments in a row \(no answer: nobody there\)"):
+        judge_dataset("toy/mixed-v0", "any", Wishes(out=str(out)))
+    assert [one["why"] for one in json.loads(out.read_text())["verdicts"]] == [
+        "it ran",
+        *["no answer: nobody there"] * 2,
+    ]
+    with pytest.raises(ValueError, match="the judge decided nothing"):
+        judge_dataset("toy/mixed-v0", "any", Wishes(out=str(out), overwrite=True))
+    assert [one["why"] for one in json.loads(out.read_text())["verdicts"]] == ["hm"] * 4
 
 
 def test_a_mixed_dataset_is_judged_cleaned_and_relabelled(

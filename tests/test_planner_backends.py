@@ -16,12 +16,13 @@ import pytest
 import torch
 
 from gato.language.causal import CausalModel
+from gato.language.chat import KEY
 from gato.language.classifier import softmax
 from gato.planner.act import find_planner
 from gato.planner.local import LocalPlanner
 from gato.planner.scene import Sight
 from gato.planner.scripted import Scripted, detour, steer
-from gato.planner.server import KEY, ServerPlanner
+from gato.planner.server import ServerPlanner
 from gato.planner.situation import Situation
 
 OPTIONS = ("stand still", "walk forward", "walk backward", "walk left", "walk right", "turn left", "turn right")
@@ -87,10 +88,18 @@ def test_it_goes_round_what_it_avoids_on_the_nearer_side() -> None:
         ("avoid the cat", "walk forward", True),
         ("\N{DUCK}\N{DUCK}", "walk forward", True),
         ("run forward", "walk forward", True),
+        ("do not avoid the ball", "walk forward", True),
+        ("never walk around the ball", "walk forward", True),
+        ("never mind", "walk forward", False),
+        ("don't move", "stand still", False),
+        ("stop! the ball is 2 m away", "stand still", False),
+        ("walk left, then turn right", "walk forward", True),
+        ("walk forward, avoid the ball", "walk left", False),
     ],
 )
 def test_it_follows_what_it_understands_and_declines_the_rest(instruction: str, option: str, is_declined: bool) -> None:
-    """The ball lies a little to the right of the way: round it means 60 degrees to the left."""
+    """The ball lies a little to the right of the way: round it means 60 degrees to the left. What held the words "ball"
+    and "avoid" or "away" was taken for a request to avoid it, whatever else it said."""
     choice = Scripted().decide(situation(0, -1, instruction=instruction))
     assert (choice.option, bool(choice.remark)) == (option, is_declined)
 
@@ -253,12 +262,54 @@ def test_a_server_is_asked_as_openai_asks_and_its_answer_is_taken(
     assert handler.asked[1][2] is None and "model" not in handler.asked[1][1]
 
 
-@pytest.mark.parametrize("said", ["Turn left", ' "turn left". ', "**turn left**\n"])
-def test_quotes_and_a_stop_around_an_answer_do_not_matter(server: tuple[str, type[Handler]], said: str) -> None:
+def test_the_key_is_sent_without_what_stands_around_it_and_never_shown(
+    server: tuple[str, type[Handler]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line break behind the key, as files have it, became an error that showed the key, in the log of decisions."""
+    address, handler = server
+    monkeypatch.setenv(KEY, " secret\n")
+    assert ServerPlanner(address).decide(situation(30)).option == "turn left"
+    assert handler.asked[0][2] == "Bearer secret"
+    for wrong in ("sec\r\nret", "sec\x1bret", "sec\u2026ret"):
+        monkeypatch.setenv(KEY, wrong)
+        with pytest.raises(ValueError, match=f"{KEY} holds a line break") as found:
+            find_planner(address)
+        assert "sec" not in str(found.value) and "ret" not in str(found.value)
+
+
+def test_fields_that_a_model_refuses_by_name_are_left_out_from_then_on(server: tuple[str, type[Handler]]) -> None:
+    """Hosted reasoning models refuse both; every decision failed."""
+    address, handler = server
+
+    def respond(handler: Handler) -> None:
+        unwanted = [name for name in ("max_tokens", "temperature") if name in handler.asked[-1][1]]
+        refusal = b"Unsupported parameter: '%s'" % unwanted[0].encode() if unwanted else b""
+        says(refusal or chat("turn left"), 400 if refusal else 200)(handler)
+
+    handler.respond = staticmethod(respond)  # type: ignore[assignment]
+    planner = ServerPlanner(address, "small")
+    assert [planner.decide(situation(30)).option for _ in range(2)] == ["turn left"] * 2
+    fields = [sorted({*content} - {"messages"}) for _, content, _ in handler.asked]
+    assert fields == [["max_tokens", "model", "temperature"], ["model", "temperature"], ["model"], ["model"]]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Turn left",
+        ' "turn left". ',
+        "**turn left**\n",
+        "<think>\nWalk forward? No.\n</think>\n\nturn left",
+        "Walk forward? No.</think>turn left",
+    ],
+)
+def test_quotes_a_stop_and_thoughts_around_an_answer_do_not_matter(
+    server: tuple[str, type[Handler]], said: str
+) -> None:
     address, handler = server
     handler.respond = staticmethod(says(chat(said)))  # type: ignore[assignment]
     choice = ServerPlanner(address).decide(situation(0))
-    assert (choice.option, choice.answer) == ("turn left", said)
+    assert (choice.option, choice.answer) == ("turn left", said.rpartition("</think>")[2])
 
 
 @pytest.mark.parametrize(
@@ -273,6 +324,8 @@ def test_quotes_and_a_stop_around_an_answer_do_not_matter(server: tuple[str, typ
         (says(b"\xff\x00nonsense"), ValueError, "no chat completion"),
         (says(b"x" * (1 << 21)), ValueError, "longer than 1048576 bytes"),
         (says(b"out of memory", 500), ConnectionError, "refused: 500 Internal Server Error, 'out of memory'"),
+        (says(b"the prompt is too long", 400), ConnectionError, "refused: 400 Bad Request, 'the prompt is"),
+        (says(b"max_tokens", 500), ConnectionError, "refused: 500"),
         (says(b"", 302, Location="/elsewhere"), ConnectionError, "refused: 302"),
         (lambda handler: handler.connection.close(), ConnectionError, "chat/completions"),
     ],

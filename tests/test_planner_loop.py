@@ -17,9 +17,9 @@ from making import make_model, told_agents
 
 from gato import cli, runs
 from gato.model.config import ModelConfig
-from gato.planner import loop
+from gato.planner import deliberation, loop
 from gato.planner.charts import draw_courses
-from gato.planner.deliberation import Timing
+from gato.planner.deliberation import Timing, WallClock
 from gato.planner.loop import Setting, run
 from gato.planner.scene import Pose
 from gato.planner.scripted import Scripted
@@ -32,6 +32,18 @@ SHORT = dataclasses.replace(TASKS["reach"], distances=(1.5,), seconds=20.0)
 AT_ONCE = Timing()
 DT = 0.05
 """s a control step of the ant."""
+
+
+class Hurried(WallClock):
+    """For askers: nobody waits until a planner is there again."""
+
+    def wait_until(self, seconds: float) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _pauses_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliberation, "WallClock", Hurried)
 
 
 def experts(prompts: Sequence[str]) -> Experts:
@@ -103,6 +115,19 @@ def test_the_ant_goes_on_while_its_planner_fails() -> None:
     found = figures([course])
     assert (found["decisions"], found["failed_decisions"]) == (5, 4)
     assert found["first_failure"] == "ConnectionError: nobody there"
+
+
+def test_all_episodes_ask_one_planner_one_thing_at_a_time() -> None:
+    """Each had a thread of its own: up to 128 asked at once, and each waited for its own time to be up."""
+    let_go = threading.Event()
+    planner = Then("walk forward", lambda: let_go.wait(30))
+    task = dataclasses.replace(SHORT, seconds=1.0, distances=(9.0,))
+    found = courses(planner, task, Timing(timeout=0.3), episodes=3)
+    let_go.set()
+    assert planner.calls == 2
+    errors = [decision.error for course in found for _, decision in course.decisions if decision.error]
+    assert {*errors} == {"no answer within 0.3 s", "it is still busy with an earlier question"}
+    assert errors.count("no answer within 0.3 s") == 1
 
 
 def test_in_real_time_the_ant_walks_while_its_planner_hangs() -> None:

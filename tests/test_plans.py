@@ -36,8 +36,14 @@ SENTENCES = [
     ("ant", "walk forward for a quarter of a minute", "walk-forward 15s"),
     ("ant", "walk forward for 1 minute", "walk-forward 60s"),
     ("ant", "walk forward 20 steps", "walk-forward 1s"),
+    ("ant", "walk forward 10 steps", "walk-forward 0.5s"),
+    ("ant", "walk forward for 3 control steps, then stop for one control step", "walk-forward 0.15s | stand 0.05s"),
     ("hopper", "hop forward for 100 steps", "hop-forward 0.8s"),
     ("ant", "for three seconds walk forward", WALK),
+    ("ant", "for 3 seconds, walk forward, then stop", f"{WALK} | {STAND}"),
+    ("hopper", "for 3 seconds, hop up and down", "hop-in-place 3s"),
+    ("ant", "wait 3 seconds", STAND),
+    ("ant", "walk 3 seconds forward, please wait", f"{WALK} | {STAND}"),
     ("ant", "turn left for 3 seconds", "turn-left 3s"),
     ("inverted-pendulum", "balance the pole for 2 seconds", "balance 2s"),
     # Repeats.
@@ -74,6 +80,9 @@ SENTENCES = [
     ("ant", "walk backward 50 cm", "walk-backward forward_speed<=-0.5 <4.25s"),
     ("ant", "walk right for 2 m", "walk-right lateral_speed<=-2 <8s"),
     ("ant", "turn left 90 degrees", TURN),
+    ("ant", "turn 90 degrees left", TURN),
+    ("ant", "turn by 90 degrees to the left twice", f"{TURN} x2"),
+    ("ant", "walk two metres forward", "walk-forward forward_speed>=2 <8s"),
     ("ant", "turn right by 180°", "turn-right yaw_rate<=-3.142 <9.283s"),
     ("ant", "turn left half a turn", "turn-left yaw_rate>=3.142 <9.283s"),
     ("ant", "turn left two full turns", "turn-left yaw_rate>=12.57 <28.13s"),
@@ -84,6 +93,10 @@ SENTENCES = [
     ("ant", "walk forward for 5 seconds until it has walked 3 m", "walk-forward forward_speed>=3 <5s"),
     ("ant", "walk forward until the speed is over 0.5 m/s", "walk-forward ~forward_speed>=0.5 <10s"),
     ("ant", "walk backward until your speed exceeds 0.5 m/s", "walk-backward ~forward_speed<=-0.5 <10s"),
+    ("ant", "walk forward until the speed reaches 0.5 m/s", "walk-forward ~forward_speed>=0.5 <10s"),
+    ("ant", "walk backward until the speed reaches 0.5 m/s", "walk-backward ~forward_speed<=-0.5 <10s"),
+    ("ant", "turn right until the yaw rate reaches -1 rad/s", "turn-right ~yaw_rate<=-1 <10s"),
+    ("ant", "turn left until the total yaw rate reaches 1.5", "turn-left yaw_rate>=1.5 <10s"),
     ("ant", "stop until the height drops below 0.4 metres", "stand ~height<=0.4 <10s"),
     ("ant", "turn left until the yaw rate is over 90 degrees per second", "turn-left ~yaw_rate>=1.571 <10s"),
     ("ant", "stop until the total yaw rate is at most -1", "stand yaw_rate<=-1 <10s"),
@@ -149,6 +162,24 @@ REFUSED = [
     ("ant", "walk forward until the moon is over 3 m", "and so of track speed, forward speed"),
     ("ant", "walk forward until the height is over 3 degrees", "height is not in degrees; allowed: m"),
     ("ant", "walk forward until you have gone -3 metres", "got -3; allowed: numbers above 0"),
+    # Read wrongly: the wrong part was repeated, and what came down to 2 cm was done while it was farther away.
+    (
+        "ant",
+        "walk forward, then do this twice: turn left and stop",
+        '"do this 2 times :": of what is before it, or after',
+    ),
+    ("ant", "walk forward, repeat: turn left", "of what is before it, or after it?"),
+    ("reacher", "reach the target until the distance reaches 2 cm", 'say "is at least" or "is at most"'),
+    ("humanoid", "crouch until the height reaches 1.1 m", 'say "is at least" or "is at most"'),
+    ("ant", "turn right until the yaw rate reaches 1 rad/s", 'say "is at least" or "is at most"'),
+    ("ant", "stop until the forward speed reaches 0", 'say "is at least" or "is at most"'),
+    ("ant", "walk forward three steps", 'so that is 0.15 s, less than a stride; say "control steps", or seconds'),
+    ("ant", "for 3 seconds, walk forward and turn left", "does not say what to do"),
+    ("ant", "for 3 seconds, then walk forward", "does not say what to do"),
+    ("ant", "twice, walk forward", "does not say what to do"),
+    ("ant", "turn 90 degrees lft", "is nothing that ant can do"),
+    ("ant", "walk 2 metres 3 seconds forward", "is nothing that ant can do"),
+    ("swimmer", "wait 3 seconds", "is nothing that swimmer can do"),
     ("ant", "walk forward 2 m/s", "says how fast, not how long"),
 ]
 
@@ -361,4 +392,6 @@ def test_the_command_refuses_in_one_line(
 
 
 def test_a_step_is_the_bodys_own() -> None:
-    assert parse_plan("hop forward 10 steps", "hopper").parts[0].seconds == pytest.approx(10 * get_body("hopper").dt)
+    assert parse_plan("hop forward 10 control steps", "hopper").parts[0].seconds == pytest.approx(
+        10 * get_body("hopper").dt
+    )

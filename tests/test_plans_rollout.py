@@ -87,7 +87,7 @@ def test_who_turns_the_wrong_way_fails_that_part_alone(ant: Gato, monkeypatch: p
 
 def test_the_model_is_told_new_words_once_a_change(model: Gato, monkeypatch: pytest.MonkeyPatch) -> None:
     told = told_agents(monkeypatch)
-    plan = parse_plan("sprint ahead 3 steps twice, then stop until the height is over -9 m", "half-cheetah")
+    plan = parse_plan("sprint ahead 3 control steps twice, then stop until the height is over -9 m", "half-cheetah")
     followed, rollouts = follow(model, plan, QUIET)
     assert told == [(6, [0, 1, 2], ["stand still"] * 3)]
     assert {(rollout.begins, rollout.outcome.length) for rollout in rollouts} == {((0, 3, 6), 16)}
@@ -134,7 +134,7 @@ def test_the_same_words_are_not_said_twice() -> None:
 
 WALKING = {"forward_speed": 0.7, "lateral_speed": 0.0, "yaw_rate": 0.0, "height": 0.5, "track_speed": 0.0}
 TURNING = {**WALKING, "forward_speed": 0.0, "yaw_rate": 1.0}
-PLAN = parse_plan("walk forward 4 steps, turn left 8 steps until you have turned 0.2 rad", "ant")
+PLAN = parse_plan("walk forward 4 control steps, turn left 8 control steps until you have turned 0.2 rad", "ant")
 """An ant's control step is 0.05 s: 0.2 rad are four steps at 1 rad/s."""
 
 
@@ -234,7 +234,7 @@ def test_the_command_measures_each_part(saved: Path, tmp_path: Path, capsys: pyt
         "--episodes",
         "2",
         "--plan",
-        "run forward 5 steps, then stop",
+        "run forward 5 control steps, then stop",
     ]
     assert cli.run([*words, "--out", str(tmp_path / "told"), "--json"]) == cli.DONE
     found = json.loads(capsys.readouterr().out)
@@ -248,7 +248,7 @@ def test_the_command_measures_each_part(saved: Path, tmp_path: Path, capsys: pyt
 
 
 def test_the_command_takes_a_plan_from_a_file(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = parse_plan("run forward 5 steps", "half-cheetah")
+    plan = parse_plan("run forward 5 control steps", "half-cheetah")
     runs.write_json(tmp_path / "plan.json", plan.json())
     words = ["--body", "half-cheetah", "--episodes", "1", "--plan", str(tmp_path / "plan.json"), "--json"]
     assert cli.run(["eval", str(saved), *words]) == cli.DONE

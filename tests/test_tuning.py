@@ -14,10 +14,12 @@ import torch
 from gato import cli
 from gato.language.causal import CausalModel
 from gato.language.plans import parse_plan
+from gato.language.pretrained import language_folder
 from gato.language.writing import PlanWriter, _pattern, plan_text, question
+from gato.runs import content_hash, open_run
 from gato.skills.plan import Plan, plan_skills
 from gato.skills.prompts import phrases
-from gato.tuning.base import make_base, make_tiny
+from gato.tuning.base import Base, make_base, make_tiny
 from gato.tuning.module import NOT_LEARNED, PlanTuner, make_batch
 from gato.tuning.pairs import SPLITS, Pair, is_kept_back, pairs, some_pairs
 
@@ -214,6 +216,31 @@ def test_low_rank_updates_are_merged_into_the_weights(tmp_path: Path, capsys: py
     assert likely[0] != pytest.approx(likely[1], abs=1e-4)
 
 
+def test_nothing_is_removed_for_a_base_that_is_none_nor_the_base_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--overwrite removed the folder before it looked at the base: a misspelt one lost the last result, and where --out
+    was the base's own folder the base."""
+
+    def read(name: str, *_: object) -> Base:
+        return Base(CausalModel(language_folder(name)), 1e-4, Path(name))
+
+    monkeypatch.setattr("gato.tuning.tune.make_base", read)
+    torch.manual_seed(0)
+    folder = open_run(tmp_path / "made")
+    make_tiny(islice(pairs(["ant"], "seen", np.random.default_rng(0)), 50), folder / "base")
+    (folder / "results.json").write_text("{}")
+    before = content_hash(folder)
+    for name, out, told in (
+        ("nowhere", folder, "neither a folder nor a Hub id"),
+        (str(folder / "base"), folder, "holds the base"),
+        (str(folder / "base"), folder / "base", "holds the base"),
+    ):
+        words = ["tune-lm", name, "--out", str(out), "--bodies", "ant", "--test-sentences", "1", "--overwrite"]
+        assert cli.run(words) == cli.FAILED and told in capsys.readouterr().err
+        assert content_hash(folder) == before
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -223,8 +250,9 @@ def test_low_rank_updates_are_merged_into_the_weights(tmp_path: Path, capsys: py
     ],
 )
 def test_what_cannot_be_tuned_is_refused_in_one_line(
-    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("gato.tuning.base._peft", lambda: None)
     assert cli.run(["tune-lm", *words, "--test-sentences", "1", "--out", str(tmp_path / "out")]) == cli.FAILED
     shown = capsys.readouterr().err
     assert told in shown and len(shown.splitlines()) == 1

@@ -13,14 +13,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from gato.data.minari_io import open_dataset
+from gato.data.minari_io import Dataset, open_dataset
 from gato.feedback.agreement import Agreement
-from gato.feedback.judges import Verdict, find_judge
+from gato.feedback.judges import Judge, Verdict, find_judge
 from gato.feedback.keep import Kept, refuse, write_kept
 from gato.feedback.mending import failures, kind_of
 from gato.feedback.segments import Segment, segments
 from gato.progress import Progress
 from gato.runs import write_json
+
+MOST_FAILURES = 5
+"""Answers in a row that a judge fails to give before it is asked no more."""
+TOO_SHORT = Verdict(None, "too short to tell: new words have not shown yet")
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,10 @@ class Judged:
     verdict: Verdict
 
     def json(self) -> dict[str, Any]:
-        """A verdict beside the measured reading."""
+        """A verdict beside the measured reading; of what is too short to tell neither."""
         one = self.segment
-        did = None if one.is_followed else one.did
+        is_failure = not (one.is_too_short or one.is_followed)
+        did = one.did if is_failure else None
         return {
             "episode": one.episode,
             "steps": [one.begin, one.end],
@@ -55,15 +60,19 @@ class Judged:
             "summary": one.summary,
             "judge": self.verdict.is_followed,
             "why": self.verdict.why,
-            "reading": one.is_followed,
+            "reading": None if one.is_too_short else one.is_followed,
             "measured": list(one.figures),
-            "failure": None if one.is_followed else kind_of(one),
+            "failure": kind_of(one) if is_failure else None,
             "did": None if did is None else did.id,
         }
 
 
 def judge_dataset(dataset_id: str, judge: str, wishes: Wishes, *, server_model: str = "") -> dict[str, Any]:
-    """Agreement, kinds of failures and, in `kept`, what was written. ValueError, FileExistsError: bad input."""
+    """Agreement, kinds of failures and, in `kept`, what was written.
+
+    ValueError: bad input; or a judge that was given up, or decided nothing: `out` holds what was judged by then.
+    FileExistsError: what may not be replaced.
+    """
     dataset = open_dataset(dataset_id)
     if wishes.relabel and not wishes.keep:
         raise ValueError("--relabel says what goes into a dataset; name it with --keep")
@@ -72,22 +81,25 @@ def judge_dataset(dataset_id: str, judge: str, wishes: Wishes, *, server_model: 
     if wishes.out and Path(wishes.out).exists() and not wishes.overwrite:
         raise FileExistsError(f"{wishes.out} exists; pass --overwrite, or another --out")
     decides = find_judge(judge, server_model=server_model)
-    judged: list[Judged] = []
-    with Progress(dataset.num_steps, "steps", "judge") as progress:
-        for segment in segments(dataset):
-            judged.append(Judged(segment, decides.judge(segment)))
-            progress.update(segment.steps)
-    answers = [(one.verdict.is_followed, one.segment.is_followed) for one in judged]
+    judged, given_up = judge_all(dataset, decides)
+    told = [one for one in judged if not one.segment.is_too_short]
+    answers = [(one.verdict.is_followed, one.segment.is_followed) for one in told]
     decided = [(said, measured) for said, measured in answers if said is not None]
     result: dict[str, Any] = {
         "dataset": dataset.id,
         "judge": decides.name,
         "episodes": dataset.num_episodes,
-        "segments": len(judged),
-        "undecided": len(judged) - len(decided),
-        **Agreement.of(decided).json(),
-        "failures": [one.json() for one in failures(one.segment for one in judged if not one.segment.is_followed)],
+        "segments": len(told),
+        "too_short": len(judged) - len(told),
+        "undecided": len(told) - len(decided),
     }
+    _write(wishes.out, result, judged)
+    if given_up:
+        kept = f"what it said is in {wishes.out}" if wishes.out else "name a file with --out to keep what it says"
+        raise ValueError(f"{decides.name} was given up after {MOST_FAILURES} segments in a row ({given_up}); {kept}")
+    result |= Agreement.of(decided).json()
+    result["failures"] = [one.json() for one in failures(one.segment for one in told if not one.segment.is_followed)]
+    _write(wishes.out, result, judged)
     if wishes.keep:
         kept = choose(judged, relabel=wishes.relabel)
         write_kept(dataset, kept, wishes.keep, command=_command(dataset.id, judge, wishes, server_model))
@@ -97,22 +109,47 @@ def judge_dataset(dataset_id: str, judge: str, wishes: Wishes, *, server_model: 
             "relabelled": len(kept.relabelled),
             "left_out": dataset.num_episodes - len(kept.episodes),
         }
-    if wishes.out:
-        write_json(wishes.out, {**result, "verdicts": [one.json() for one in judged]})
+    _write(wishes.out, result, judged)
     return result
+
+
+def judge_all(dataset: Dataset, judge: Judge) -> tuple[list[Judged], str]:
+    """Every segment, undecided where it got no answer; or those until the judge was given up, and why that was."""
+    judged: list[Judged] = []
+    failed_in_a_row = 0
+    with Progress(dataset.num_steps, "steps", "judge") as progress:
+        for segment in segments(dataset):
+            verdict = TOO_SHORT
+            if not segment.is_too_short:
+                try:
+                    verdict, failed_in_a_row = judge.judge(segment), 0
+                except (ConnectionError, ValueError) as error:
+                    verdict, failed_in_a_row = Verdict(None, f"no answer: {error}"), failed_in_a_row + 1
+            judged.append(Judged(segment, verdict))
+            progress.update(segment.steps)
+            if failed_in_a_row == MOST_FAILURES:
+                return judged, verdict.why
+    return judged, ""
+
+
+def _write(out: str, result: dict[str, Any], judged: Sequence[Judged]) -> None:
+    """The verdicts first, so that they are kept whatever fails later."""
+    if out:
+        write_json(out, {**result, "verdicts": [one.json() for one in judged]})
 
 
 def choose(judged: Iterable[Judged], *, relabel: bool) -> Kept:
     """Episodes of which judge and reading agree that all was followed; with `relabel` also those where they agree of
-    every segment, and what was not followed has another name."""
+    every segment, and what was not followed has another name. What is too short to tell keeps its own."""
     chosen: list[int] = []
     relabelled: dict[int, dict[int, str]] = {}
     for index, group in groupby(judged, key=lambda one: one.segment.episode):
         own = list(group)
-        if any(one.verdict.is_followed != one.segment.is_followed for one in own):
+        told = [one for one in own if not one.segment.is_too_short]
+        if not told or any(one.verdict.is_followed != one.segment.is_followed for one in told):
             continue
         names = _names(own)
-        if all(one.segment.is_followed for one in own):
+        if all(one.segment.is_followed for one in told):
             chosen.append(index)
         elif relabel and None not in names.values():
             relabelled[index] = {step: name for step, name in names.items() if name is not None}
@@ -123,7 +160,8 @@ def _names(own: Sequence[Judged]) -> dict[int, str | None]:
     """First step of each segment -> what was done from there on; None for nothing that has a name."""
     named = {}
     for one in own:
-        done = one.segment.skill if one.segment.is_followed else one.segment.did
+        is_own = one.segment.is_too_short or one.segment.is_followed
+        done = one.segment.skill if is_own else one.segment.did
         # Goal-conditioned skills have a prompt a command: which one held is not told by a skill's name.
         is_named = done is not None and not done.is_commanded
         named[one.segment.begin] = done.id if done is not None and is_named else None

@@ -6,22 +6,25 @@ In: a `Segment`. Out: a `Verdict`. Language models read the summary in words, ne
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 from gato.feedback.segments import Segment
 from gato.language.causal import CausalModel
+from gato.language.chat import ChatServer
 from gato.language.classifier import softmax
 from gato.language.pretrained import language_folder
 from gato.language.text import short
-from gato.planner.server import ServerPlanner
 
 RULE = "rule"
 """The name of the judge that is the reference."""
 ANSWERS = ("yes", "no")
-SERVER_TIMEOUT, MOST_TOKENS = 60.0, 64
-"""s and tokens that a server has for a verdict with its reason."""
+SERVER_TIMEOUT = 60.0
+"""s that a server has for a verdict with its reason."""
+TRIES, PAUSE = 4, 1.0
+"""How often a server is asked for one verdict, and the s until it is asked again, which double."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Judge(Protocol):
     name: str
 
     def judge(self, segment: Segment) -> Verdict:
-        """Whether it did what it was told."""
+        """Whether it did what it was told. ValueError, ConnectionError: there is no answer to that."""
         ...
 
 
@@ -73,17 +76,26 @@ class ServerJudge:
     """A server that speaks OpenAI's chat completions; it begins with yes or no and goes on with why."""
 
     def __init__(self, url: str, model: str = "") -> None:
-        """ValueError for what is no web address."""
-        self._server = ServerPlanner(url, model, timeout=SERVER_TIMEOUT)
+        """ValueError for what is no web address, or a key that cannot be sent."""
+        self._server = ChatServer(url, model, timeout=SERVER_TIMEOUT)
         self.name = self._server.name
 
     def judge(self, segment: Segment) -> Verdict:
-        """What it says; undecided where that begins otherwise. ConnectionError where it does not answer."""
-        said = " ".join(self._server.say(f"{question(segment)} Then say why, in one sentence.", MOST_TOKENS).split())
+        """What it says; undecided where that begins otherwise. ConnectionError or ValueError where it gave no answer
+        in `TRIES`."""
+        said = " ".join(self._asked(f"{question(segment)} Then say why, in one sentence.").split())
         begun = re.match(r"\W*(yes|no)\b\W*", said, re.IGNORECASE)
         if begun is None:
             return Verdict(None, f"it said neither yes nor no: {short(said)}")
         return Verdict(begun[1].lower() == "yes", said[begun.end() :] or said)
+
+    def _asked(self, question: str) -> str:
+        for again in range(TRIES - 1):
+            try:
+                return self._server.say(question)
+            except (ConnectionError, ValueError):
+                time.sleep(PAUSE * 2**again)
+        return self._server.say(question)
 
 
 def question(segment: Segment, *, is_shown: bool = True) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 
 from gato.data.minari_io import Dataset, episodes
 from gato.planner.scene import describe
+from gato.rollout.switching import without_turns
 from gato.skills.bodies import get_body
-from gato.skills.plan import plan_skills
+from gato.skills.plan import REACTION, plan_skills
 from gato.skills.skill import TOLD, Skill
 from gato.skills.table import get_skill
 from gato.specs import Episode
@@ -43,10 +44,16 @@ class Segment:
         return self.end - self.begin
 
     @property
+    def is_too_short(self) -> bool:
+        """Whether it is a part that ended before new words must show, and not by a fall: nothing is told by it."""
+        return not self.is_whole and self.survived and self.steps < round(REACTION / get_body(self.skill.body).dt)
+
+    @property
     def judged(self) -> dict[str, np.ndarray]:
-        """The readings that rules are held against."""
-        first = 0 if self.is_whole else self.steps // 2
-        return {name: values_T[first:] for name, values_T in self.readings.items()}
+        """The readings that rules are held against; of a part without the whole turns that were made before."""
+        if self.is_whole:
+            return self.readings
+        return without_turns(self.skill, self.readings, self.steps // 2, self.steps)
 
     @property
     def is_followed(self) -> bool:
@@ -84,7 +91,8 @@ class Segment:
 
     def _described(self, steps: np.ndarray) -> str:
         """The means of these steps, in words; not what a goal-conditioned skill was told then."""
-        own = {name: values_T for name, values_T in self.readings.items() if not name.startswith(TOLD)}
+        seen = self.readings if self.is_whole else without_turns(self.skill, self.readings, 0, self.steps)
+        own = {name: values_T for name, values_T in seen.items() if not name.startswith(TOLD)}
         return describe(self.skill.body, {name: float(values_T[steps].mean()) for name, values_T in own.items()})
 
 

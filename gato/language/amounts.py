@@ -12,7 +12,7 @@ from typing import Literal
 
 from gato.language.text import NUMBER, normalise, short
 from gato.skills.bodies import get_body
-from gato.skills.plan import MOST_REPEATS, REACTION, Until
+from gato.skills.plan import AVERAGE, MOST_REPEATS, REACTION, Until
 from gato.skills.skill import Condition, Skill
 
 DEFAULT_SECONDS = 3.0
@@ -28,6 +28,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("min", "mins", "minute", "minutes"), ("s", 60.0)),
     **dict.fromkeys(("h", "hour", "hours"), ("s", 3600.0)),
     **dict.fromkeys(("step", "steps"), ("steps", 1.0)),
+    **dict.fromkeys(("control step", "control steps"), ("control steps", 1.0)),
     **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), ("m", 1.0)),
     **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), ("m", 1e-2)),
     **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), ("m", 1e3)),
@@ -40,6 +41,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "deg/s": ("rad/s", math.pi / 180),
 }
 """Word -> unit, and how much of it."""
+_TIMES = ("s", "steps", "control steps")
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _LIMITS = ("for at most", "for no more than", "for up to", "at most", "no more than", "up to", "within", "in")
 QUANTITY = rf"(?:(?P<how>{'|'.join(_LIMITS)}|for|by) )?(?:about )?(?P<number>{NUMBER}) (?P<unit>{_UNIT})"
@@ -58,7 +60,7 @@ _HAS_BEEN = re.compile(
 )
 _READS = re.compile(
     r"(?:the |your |its )?(?P<total>total )?(?P<name>.+?) "
-    rf"(?:(?:is|gets|goes|falls|drops|rises) (?P<relation>{_RELATION})|reaches|exceeds) "
+    rf"(?:(?:is|gets|goes|falls|drops|rises) (?P<relation>{_RELATION})|(?P<reaches>reaches)|exceeds) "
     rf"(?P<number>{NUMBER})(?: (?P<unit>{_UNIT}))?"
 )
 
@@ -87,9 +89,14 @@ class Asked:
         """One more `QUANTITY`; `dt` s a control step. ValueError where there is one of that kind already, or it makes
         no sense."""
         said, number, (unit, factor) = found[0], _positive(found), _UNITS[found["unit"]]
-        if unit in ("s", "steps"):
+        if unit in _TIMES:
             self._refuse_second(self.seconds, said, "times")
-            self.seconds, self.is_limit = number * (dt if unit == "steps" else factor), found["how"] in _LIMITS
+            self.seconds, self.is_limit = number * (factor if unit == "s" else dt), found["how"] in _LIMITS
+            if unit == "steps" and self.seconds < AVERAGE:
+                raise ValueError(
+                    f'"{short(said)}": a step is a control step of {dt:g} s, so that is {self.seconds:g} s, less than a'
+                    ' stride; say "control steps", or seconds'
+                )
         elif unit == "times":
             self._refuse_second(self.repeats, said, "numbers of repeats")
             self.repeats = repeats_of(found)
@@ -113,10 +120,15 @@ def repeats_of(found: re.Match[str]) -> int:
     return int(number)
 
 
+def is_of_one_part(found: re.Match[str]) -> bool:
+    """Whether a `QUANTITY` before a comma is about the next part alone: repeats may be of all that follows."""
+    return _UNITS[found["unit"]][0] != "times"
+
+
 def ends_condition(found: re.Match[str]) -> bool:
     """Whether a `QUANTITY` at the end of a condition is no part of it: repeats, or a time that is a limit."""
     unit = _UNITS[found["unit"]][0]
-    return unit == "times" or (unit in ("s", "steps") and found["how"] in _LIMITS)
+    return unit == "times" or (unit in _TIMES and found["how"] in _LIMITS)
 
 
 def lasting(skill: Skill, asked: Asked, condition: str | None) -> tuple[float, Until | None]:
@@ -185,8 +197,24 @@ def _condition(skill: Skill, said: str) -> tuple[float, Until]:
             value, relation = -value, "at most" if relation == "at least" else "at least"
     else:
         name = names[reads["name"]]
+        if reads["reaches"]:
+            relation = _reaching(skill, name, reads)
     value *= _factor(skill, name, reads)
     return DEFAULT_LIMIT, Until(name, "total" if reads["total"] else "mean", relation, value)
+
+
+def _reaching(skill: Skill, name: str, reads: re.Match[str]) -> Literal["at least", "at most"]:
+    """From which side the skill comes to a value of that reading; ValueError where its rule does not say. Only speeds
+    and rates begin at 0."""
+    unit = get_body(skill.body).readings[name].unit
+    sense = _sense(skill, unit) if unit.endswith("/s") else None
+    is_up = sense is not None and sense.low > 0
+    if sense is None or sense.reading != name or (float(reads["number"]) > 0) != is_up:
+        raise ValueError(
+            f'"until {short(reads[0])}": {skill.id} may come to that from above or from below; say "is at least" or'
+            ' "is at most"'
+        )
+    return "at least" if is_up else "at most"
 
 
 def _factor(skill: Skill, name: str, reads: re.Match[str]) -> float:

@@ -22,6 +22,8 @@ from gato.specs import near_match
 
 CONNECTIVES = ("and", "then", "after", "before", "while", ",")
 """Words between the parts of a plan."""
+WAITING = ("wait", "pause", "freeze")
+"""Verbs that mean the same without the "there" of their phrases, and leave nothing open."""
 MOST_POLITE = 64
 """Ways of leaving politeness out that are tried."""
 
@@ -68,6 +70,7 @@ def _phrasebook(body: str, robot: str) -> _Phrasebook:
         for split in SPLITS
         for phrase in get_skill(skill_id).phrases(split)
     }
+    skills |= {verb: skills[f"{verb} there"] for verb in WAITING if f"{verb} there" in skills}
     found = [phrase for phrase in skills if set(CONNECTIVES) & set(phrase.split())]
     return _Phrasebook(skills, tuple(sorted(found, key=len, reverse=True)))
 

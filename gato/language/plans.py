@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gato.language.amounts import QUANTITY, Asked, ends_condition, lasting, repeats_of
+from gato.language.amounts import QUANTITY, Asked, ends_condition, is_of_one_part, lasting, repeats_of
 from gato.language.matching import CONNECTIVES, find_skill, idioms, match
 from gato.language.text import NUMBER, normalise, short
 from gato.runs import read_json
@@ -31,6 +31,9 @@ _COURTESY = re.compile(r" (?:again|please)$")
 _TIMES = rf"(?P<number>{NUMBER}) (?:times?|x)"
 _IT = "(?:that|this|it|everything|all that|all of that|all of it|the whole thing|the whole plan|the plan)"
 _AGAIN = re.compile(rf"(?:(?P<more>repeat(?: {_IT})?|do {_IT} again)|do {_IT})(?: {_TIMES})?")
+_AGAIN_OF = re.compile(rf"(?<!\S){_AGAIN.pattern} :(?!\S)")
+_LEADING = re.compile(rf"{QUANTITY} , ")
+_INNER = re.compile(rf"(?<=\S ){QUANTITY} (?=\S)")
 _OVERALL = re.compile(rf"(?:(?:repeat|do) )?(?:(?:the following|this|that) )?{_TIMES} : (?P<rest>.+)")
 
 
@@ -80,6 +83,11 @@ def _keep_idioms(said: str, body: str) -> str:
 
 def _sequence(said: str, body: str) -> list[Part | _Again]:
     """Parts between stops, commas and "then"."""
+    if (again := _AGAIN_OF.search(said)) is not None:
+        raise ValueError(
+            f'"{short(again[0])}": of what is before it, or after it? Say "x and y, do that twice", or plans apart'
+        )
+    said = _with_leading(said)
     chunks: list[str] = []
     waiting = ""
     for chunk in _STOP.split(said):
@@ -98,6 +106,17 @@ def _sequence(said: str, body: str) -> list[Part | _Again]:
             )
         chunks[-1] += waiting
     return [item for chunk in chunks for item in _ordered(chunk, body)]
+
+
+def _with_leading(said: str) -> str:
+    """ "for 3 seconds, walk forward" as "for 3 seconds walk forward", where one thing follows that it can be about."""
+    found = _LEADING.match(said)
+    if found is None or not is_of_one_part(found):
+        return said
+    rest = said[found.end() :]
+    (follows, *_) = _STOP.split(rest)
+    is_one_thing = follows.strip() and not _AND.search(follows) and not _ORDER.search(follows)
+    return f"{found[0].removesuffix(' , ')} {rest}" if is_one_thing else said
 
 
 def _ordered(said: str, body: str) -> list[Part | _Again]:
@@ -146,12 +165,24 @@ def _part(said: str, body: str) -> Part:
     if match(said, body) is None:
         dt = get_body(body).dt
         condition = _strip(condition, asked, dt, is_condition=True)
-        phrase = _strip(phrase, asked, dt)
+        phrase = _without_inner(_strip(phrase, asked, dt), body, asked, dt)
     if not phrase:
         raise ValueError(f'"{short(said)}" does not say what to do; allowed: "walk forward for 3 seconds"')
     skill = find_skill(phrase, body)
     seconds, until = lasting(skill, asked, condition or None)
     return Part(skill.id, seconds, until, asked.repeats or 1)
+
+
+def _without_inner(said: str, body: str, asked: Asked, dt: float) -> str:
+    """ "turn 90 degrees left" as "turn left", the angle told to `asked`; only where that is a phrase of the body."""
+    found = _INNER.search(said)
+    if found is None or match(said, body) is not None:
+        return said
+    rest = said[: found.start()] + said[found.end() :]
+    if match(rest, body) is None:
+        return said
+    asked.add(found, dt)
+    return rest
 
 
 def _strip(said: str, asked: Asked, dt: float, *, is_condition: bool = False) -> str:

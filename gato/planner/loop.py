@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gato.planner.deliberation import Decision, Deliberation, Timing, WallClock
+from gato.planner.deliberation import Asker, Decision, Deliberation, Timing, WallClock
 from gato.planner.scene import describe, poses
 from gato.planner.situation import MEMORY, Planner, Situation
 from gato.planner.tasks import Course, Errand, Instruction, Task
@@ -102,10 +102,11 @@ def run(
     chunks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
     shown = Progress(len(chunks) * steps, "steps", f"{setting.body}: {setting.task.name}, {len(seeds)} episodes")
     done: list[tuple[Course, Rollout]] = []
+    asker = Asker(planner, setting.timing)
     with shown if setting.is_shown else nullcontext() as progress:
         for chunk in chunks:
             told = make_told([setting.options[0]] * len(chunk))
-            led = _Led(told, [_Mind(planner, setting, seed) for seed in chunk], setting, progress)
+            led = _Led(told, [_Mind(asker, setting, seed) for seed in chunk], setting, progress)
             done += _run(led, setting, chunk, steps)
     return tuple(done)
 
@@ -124,13 +125,13 @@ def _run(led: _Led, setting: Setting, seeds: Sequence[int], steps: int) -> list[
 class _Mind:
     """What one body is after, and what it was told."""
 
-    def __init__(self, planner: Planner, setting: Setting, seed: int) -> None:
+    def __init__(self, asker: Asker, setting: Setting, seed: int) -> None:
         self.setting, self.dt = setting, get_body(setting.body).dt
         self.errand = Errand(setting.task, setting.instructions, seed)
         self.told: list[str] = []
         """Of every control step."""
         self.decisions: list[tuple[int, Decision]] = []
-        self._deliberation = Deliberation(planner, setting.timing)
+        self._deliberation = Deliberation(asker)
         self._option = setting.options[0]
         self._memory: deque[tuple[float, str]] = deque(maxlen=MEMORY)
         self._heard = ""

@@ -7,6 +7,7 @@ models are compared with. It reads the numbers of what is seen, not the words.
 from __future__ import annotations
 
 import math
+import re
 
 from gato.language.matching import match
 from gato.language.text import normalise
@@ -25,6 +26,9 @@ RETREAT = math.radians(110)
 """From the direction of what it avoids, where it is nearer to it than that."""
 AVOIDING = {"avoid", "away", "clear", "around", "round", "past"}
 GOING_ON = {"continue", "resume", "go on", "carry on", "never mind"}
+CLAUSES = re.compile(r"(?<!\S)(?:,|then)(?!\S)")
+NEGATIONS = {"not", "no", "never", "without", "dont"}
+"""Words that turn a request round; a phrase that holds one, such as "do not move", is known as a whole."""
 
 
 class Scripted:
@@ -38,16 +42,26 @@ class Scripted:
             raise ValueError("the scripted planner goes to waypoints, and sees none")
         waypoint, *others = situation.sights
         said = normalise(situation.instruction).strip(" ,") if situation.instruction else ""
-        words = set(said.split())
-        avoided = [one for one in others if one.name in words and AVOIDING & words]
-        direction = detour(waypoint, avoided[0]) if avoided else waypoint.bearing
-        on_the_way = steer(direction, situation.options)
-        if avoided or not said or said in GOING_ON:
+        on_the_way = steer(waypoint.bearing, situation.options)
+        if not said or said in GOING_ON:
             return Choice(on_the_way)
-        skill = match(said, situation.body)
-        if skill is not None and skill.prompt in situation.options:
-            return Choice(skill.prompt)
+        told, words = asked_for(said, situation.body), set(said.split())
+        avoided = [one for one in others if one.name in words and AVOIDING & words]
+        # Beside a skill, "the ball is 2 m away" says how things are; "avoid the ball" is what matters more.
+        is_remark = bool(told) and "is" in words
+        if avoided and not is_remark and not NEGATIONS & words:
+            return Choice(steer(detour(waypoint, avoided[0]), situation.options))
+        if len(told) == 1 and told <= set(situation.options):
+            return Choice(*told)
         return Choice(on_the_way, remark="declined the instruction, which it does not understand")
+
+
+def asked_for(said: str, body: str) -> set[str]:
+    """Prompts of the skills that the sentence means, or each of its clauses alone: "stop , the ball is 2 m away"."""
+    skills = [match(said, body)]
+    if skills == [None]:
+        skills = [match(clause.strip(), body) for clause in CLAUSES.split(said)]
+    return {skill.prompt for skill in skills if skill is not None}
 
 
 def steer(direction: float, options: tuple[str, ...] = (*WALKS, *TURNS)) -> str:

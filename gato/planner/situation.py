@@ -70,5 +70,7 @@ class Planner(Protocol):
     name: str
 
     def decide(self, situation: Situation) -> Choice:
-        """One of the situation's options. Whatever it raises is a failed decision: it is logged, the body goes on."""
+        """One of the situation's options. Whatever it raises is a failed decision: it is logged, the body goes on. A
+        ValueError says that it answered, but with none; anything else that it is not there, and should be left alone
+        for a while, by all who ask it."""
         ...

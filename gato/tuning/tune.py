@@ -76,15 +76,18 @@ class Tuning:
 
 
 def tune(name: str, tuning: Tuning, *, out: str, overwrite: bool = False) -> dict[str, Any]:
-    """Writes the folder; the share of exact plans in each split, before and after. ValueError: no such base."""
+    """Writes the folder; the share of exact plans in each split, before and after.
+
+    ValueError: no such base, or one that lies in `out`; nothing of `out` is touched then.
+    """
     tests = {split: some_pairs(tuning.chosen, split, tuning.test_sentences, seed=tuning.seed) for split in SPLITS}
     tests = {split: found for split, found in tests.items() if found}
     kept_back = {pair.sentence for found in tests.values() for pair in found}
     drawn = pairs(tuning.chosen, "seen", np.random.default_rng([tuning.seed, STREAM]), besides=kept_back)
-    folder = open_run(out, overwrite=overwrite)
     torch.manual_seed(tuning.seed)
     with tempfile.TemporaryDirectory() as scratch:
         base = make_base(name, islice(drawn, TEXTS), Path(scratch))
+    folder = _open(out, base, overwrite=overwrite)
     log.info("%s: %d of its weights learn", name, base.num_learned)
     before, _ = measure(base, tests)
     _fit(base, drawn, tuning, folder)
@@ -106,6 +109,13 @@ def tune(name: str, tuning: Tuning, *, out: str, overwrite: bool = False) -> dic
         inputs={} if base.folder is None else {"base": as_input(base.folder)},
     )
     return result
+
+
+def _open(out: str, base: Base, *, overwrite: bool) -> Path:
+    """The folder, emptied where it may be; never of the base, which is read again for its hash."""
+    if base.folder is not None and base.folder.resolve().is_relative_to(Path(out).resolve()):
+        raise ValueError(f"--out {out} holds the base {base.folder}, which is not written over; choose another --out")
+    return open_run(out, overwrite=overwrite)
 
 
 def measure(base: Base, tests: Mapping[Split, Sequence[Pair]]) -> tuple[dict[str, Any], list[dict[str, str]]]:
