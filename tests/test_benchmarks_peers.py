@@ -207,7 +207,10 @@ def test_the_float_model_acts_as_its_training_rows_read() -> None:
     acted_BTA = np.stack([agent(windows.observations_BTO[:, step]) for step in range(3)], 1)
     with torch.inference_mode():
         hidden_BSD = model.hidden([agent.rows])[0]
-        first, body = NETWORK.layout.prompt_positions, model.body("cart")
+        first, body = (
+            NETWORK.layout.prompt_positions + 1,
+            model.body("cart"),
+        )  # the numbers' place, though nothing is told
         read_BTA = body.head(hidden_BSD[:, first : first + 6 : 2], 0, None).mode().numpy()
     np.testing.assert_allclose(acted_BTA, read_BTA, atol=1e-5)
 

@@ -95,8 +95,8 @@ def judge_dataset(dataset_id: str, judge: str, wishes: Wishes, *, server_model: 
     }
     _write(wishes.out, result, judged)
     if given_up:
-        kept = f"what it said is in {wishes.out}" if wishes.out else "name a file with --out to keep what it says"
-        raise ValueError(f"{decides.name} was given up after {MOST_FAILURES} segments in a row ({given_up}); {kept}")
+        where = f"what it said is in {wishes.out}" if wishes.out else "name a file with --out to keep what it says"
+        raise ValueError(f"{decides.name} was given up after {MOST_FAILURES} segments in a row ({given_up}); {where}")
     result |= Agreement.of(decided).json()
     result["failures"] = [one.json() for one in failures(one.segment for one in told if not one.segment.is_followed)]
     _write(wishes.out, result, judged)

@@ -236,4 +236,4 @@ def _rows(sessions: list[Session]) -> np.ndarray:
 def _fits_float32(numbers_BX: np.ndarray) -> np.ndarray:
     """(B,) Whether an agent, which sees float32, can act on them."""
     with np.errstate(over="ignore"):
-        return np.isfinite(numbers_BX.astype(np.float32)).all(1)
+        return np.asarray(np.isfinite(numbers_BX.astype(np.float32)).all(1))
