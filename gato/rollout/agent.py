@@ -230,7 +230,9 @@ class Agent:
 
     def _run_trunk(self, hidden_BSD: Tensor, place: Place) -> Tensor:
         """The newest position's output, (B, 1, D)."""
-        if self._few is not None and hidden_BSD.shape[:2].numel() <= FEW:
+        # With several threads torch's wait in a loop for a while after each operation, and slow numpy down.
+        is_few = hidden_BSD.shape[:2].numel() <= FEW and torch.get_num_threads() == 1
+        if self._few is not None and is_few:
             return self._few(hidden_BSD, place, self._cache)
         return self.model.trunk(hidden_BSD, place, self._cache, asks=NEWEST)
 
