@@ -1,6 +1,6 @@
 """`gato play` in real time: poses/s of every viewer, who uses the processors, and how soon new words hold.
 
-    python benchmarks/play.py [--seconds 8] [--model gato-small] [--out FILE]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/play.py [--seconds 8] [--model gato-small] [--out FILE]
 
 1 and 8 viewers of the ant (20 control steps/s) and of the hopper (125), 8 of the cheetah (20), and 8 of different
 bodies, in a process of their own on loopback; each says something every second. Prints one table and writes
