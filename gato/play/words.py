@@ -16,6 +16,7 @@ from gato.language.text import normalise
 from gato.serve.catalogue import Catalogue, is_id
 from gato.skills.plan import Plan
 from gato.skills.table import get_skill
+from gato.skills.told import is_numbers
 
 PARTED = (" , ", " then ", " until ", " and ", " for ")
 """Of a sentence that was meant as a plan, if it is no phrase: then what is wrong with the plan is told."""
@@ -54,7 +55,7 @@ class Interpreter:
         text = " ".join(text.split())
         if not any(map(str.isalnum, text)):
             raise ValueError('nothing was said; say what to do, such as "turn left"')
-        if is_id(text) or "=" in text:  # a name, or numbers
+        if is_id(text) or is_numbers(text):
             return Meaning(*self._catalogue.words(body, text))
         said = normalise(text)
         if (skill := match(said.strip(" ,"), body)) is not None:

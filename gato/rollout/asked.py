@@ -16,7 +16,7 @@ from gato.rollout.suite import check_body, group
 from gato.skills.evaluate import evaluation_seeds, summarise
 from gato.skills.prompts import SPLITS
 from gato.skills.table import SKILLS, get_skill, skills_of
-from gato.skills.told import in_full, told_numbers
+from gato.skills.told import in_full, is_numbers
 from gato.specs import Score
 
 HEADER = "body\tprompt\tskill"
@@ -133,7 +133,7 @@ def question_of(model: Gato, body: str, prompt: str, hear: Hear | None = None) -
 def _heard(body: str, prompt: str, hear: Hear | None) -> str | None:
     """What the body is told: free speech hears words, not numbers."""
     told = in_full(prompt, body)
-    return told if hear is None or told_numbers(prompt) is not None else hear(body, prompt)
+    return told if hear is None or is_numbers(prompt) else hear(body, prompt)
 
 
 def read_questions(path: Path, model: Gato, hear: Hear | None = None) -> tuple[Question, ...]:

@@ -21,7 +21,7 @@ from gato.skills.prompts import SPLITS
 from gato.skills.robots.known import add_installed
 from gato.skills.skill import Skill
 from gato.skills.table import SKILLS, get_skill
-from gato.skills.told import in_full, told_numbers
+from gato.skills.told import in_full, is_numbers
 from gato.specs import BodySpec, Element, near_match
 
 SHOWN = 3
@@ -102,7 +102,7 @@ class Catalogue:
         if is_id(prompt):
             skill = get_skill(prompt)
             return skill.prompt, self._own([skill], body, prompt)
-        if told_numbers(prompt) is not None:
+        if is_numbers(prompt):
             return in_full(prompt, body), None
         ids, most = self._model.codec.encode_text(prompt), self._model.layout.prompt_positions
         meant = self._meant.get(tuple(ids), [])

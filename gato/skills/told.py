@@ -15,9 +15,14 @@ from gato.specs import COMMANDS
 EXAMPLE = "forward_speed=1 yaw_rate=-0.5"
 
 
+def is_numbers(prompt: str) -> bool:
+    """Whether that is meant as numbers: no words have an equals sign."""
+    return "=" in prompt
+
+
 def told_numbers(prompt: str) -> np.ndarray | None:
     """(C,) float32 in m/s, m/s and rad/s, NaN where nothing is asked for; None for words. ValueError for neither."""
-    if "=" not in prompt:
+    if not is_numbers(prompt):
         return None
     told = dict.fromkeys(COMMANDS, np.nan)
     for pair in prompt.replace(",", " ").split():
