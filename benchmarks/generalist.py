@@ -1,7 +1,7 @@
 """One model against all that it was taught: python benchmarks/generalist.py MODEL [--episodes 50] [--seed 0]
 
-Every skill that has an expert, under its canonical prompt, taking the most likely action and drawing one; the expert's
-and a random arm on the same starts. Then two tables: Gymnasium's eleven tasks beside JAT and the bars of this project,
+Every skill that has an expert, under its canonical prompt, deterministic (the middle of each action's distribution) and
+drawn; the expert's and a random arm on the same starts. Then two tables: Gymnasium's eleven tasks beside JAT and the bars of this project,
 and every skill's share of episodes that met its rule. Writes benchmarks/results/generalist.json.
 """
 
@@ -22,7 +22,7 @@ from gato.skills.table import SKILLS
 
 HERE = Path(__file__).parent
 PUBLISHED, RESULT = HERE / "published.json", HERE / "results" / "generalist.json"
-DECODINGS = {"most likely": False, "drawn": True}
+DECODINGS = {"deterministic": False, "drawn": True}
 KEPT = 0.95
 """Share of the expert's score, and of each bar, that a task should keep."""
 OBEYED = 0.98

@@ -63,7 +63,7 @@ class Entry:
     is_seeded: bool = True
     """Whether it differs from seed to seed."""
     decodings: tuple[str, ...] = ()
-    """Of arms that are told nothing: the ways in which actions are taken, `most likely` or `drawn`."""
+    """Of arms that are told nothing: the ways in which actions are taken, `deterministic` or `drawn`."""
 
 
 def ours(setup: Setup) -> GatoArm:
@@ -91,9 +91,9 @@ TASKS: Mapping[str, Entry] = {
     "squared": Entry("ours, floats and squared error", squared_arm),
 }
 BIMODAL: Mapping[str, Entry] = {
-    "bimodal-ours": Entry("ours", ours, decodings=("most likely", "drawn")),
-    "bimodal-two": Entry("ours, two logistics", mixed, decodings=("most likely", "drawn")),
-    "bimodal-squared": Entry("squared error", squared_arm, decodings=("most likely",)),
+    "bimodal-ours": Entry("ours", ours, decodings=("deterministic", "drawn")),
+    "bimodal-two": Entry("ours, two logistics", mixed, decodings=("deterministic", "drawn")),
+    "bimodal-squared": Entry("squared error", squared_arm, decodings=("deterministic",)),
 }
 ENTRIES = {**TASKS, **BIMODAL}
 DIRECTIONS = ("half-cheetah/run-forward", "half-cheetah/run-backward")

@@ -21,7 +21,7 @@ from gato.specs import BodySpec
 from gato.tokens.codec import Codec
 
 NARROW = -6.0
-"""Logarithm of the scale of the actions' distributions: of so narrow ones the mean is the most likely."""
+"""Logarithm of the scale of the actions' distributions: so narrow that a drawn one is the middle."""
 STARTED = 60.0
 """Seconds in which it listens, on a busy machine."""
 

@@ -45,7 +45,7 @@ def evaluate(
         episodes: Episodes a prompt.
         seed: Episode i starts from seed * 100003 + i.
         steps: Control steps after which an episode ends; 0: as long as the environment lets it. A plan's ends with it.
-        sample: Draw actions from the model's distribution instead of taking the most likely ones.
+        sample: Draw actions from the model's distributions instead of taking their middle.
         return_to_go: Return to ask for, as a share of the best in training; for models that were told returns.
         ablate: Also wrong, empty, held-out, misspelt and contradictory words, and prompts changed while the body moves.
         video: Episodes a prompt to draw, as mp4.

@@ -184,7 +184,7 @@ def test_a_decision_transformer_does_not_see_what_is_missing() -> None:
 def test_squared_error_stands_in_the_place_of_nats() -> None:
     mean = Mean(torch.tensor([[0.5, -3.0]]))
     assert mean.log_prob(torch.tensor([[0.0, -1.0]])).tolist() == [-4.25]
-    assert mean.mode().tolist() == [[0.5, -1.0]]
+    assert mean.central().tolist() == [[0.5, -1.0]]
 
 
 def float_codec() -> FloatCodec:
@@ -211,7 +211,7 @@ def test_the_float_model_acts_as_its_training_rows_read() -> None:
             NETWORK.layout.prompt_positions + 1,
             model.body("cart"),
         )  # the numbers' place, though nothing is told
-        read_BTA = body.head(hidden_BSD[:, first : first + 6 : 2], 0, None).mode().numpy()
+        read_BTA = body.head(hidden_BSD[:, first : first + 6 : 2], 0, None).central().numpy()
     np.testing.assert_allclose(acted_BTA, read_BTA, atol=1e-5)
 
 

@@ -51,7 +51,7 @@ class GatoArm:
         return fit(Learner(self._draw, self._loss, _num_steps, optimizer), seconds)
 
     def actor(self, skill_id: str, prompts: Sequence[str], *, is_drawn: bool = False) -> Agent:
-        """Told what to do by the prompts alone; `is_drawn`: draws actions instead of taking the most likely ones."""
+        """Told what to do by the prompts alone; `is_drawn`: draws actions instead of taking the middle."""
         body = get_skill(skill_id).body
         return Agent(self.model.eval(), body, prompts, sample=is_drawn, seed=self.setup.seed)
 

@@ -69,13 +69,13 @@ class Mean:
         """(..., G) -> (...) minus the sum of squared errors."""
         return -(ids_G.to(self.mean_G.dtype) - self.mean_G).square().sum(-1)
 
-    def mode(self) -> Tensor:
+    def central(self) -> Tensor:
         """The mean, in the box: what is executed stands in the context."""
         return self.mean_G.clamp(-1, 1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """The same: there is nothing to draw from."""
-        return self.mode()
+        return self.central()
 
 
 class MeanHead(nn.Module):

@@ -32,8 +32,8 @@ class Distribution(Protocol):
         """(..., G) ids -> (...) joint log-probability of the group, nats."""
         ...
 
-    def mode(self) -> Tensor:
-        """The most likely ids (..., G)."""
+    def central(self) -> Tensor:
+        """The ids (..., G) to act by where none are drawn: numbers in the middle, the most likely choices."""
         ...
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
@@ -65,16 +65,15 @@ class Logistics:
         joint_M = self._log_prob_components((ids_G - self.start)[..., None]).sum(-2)
         return torch.logsumexp(joint_M + self.log_weight_M, -1)
 
-    def mode(self) -> Tensor:
-        """Each component's own mode is a candidate; the jointly most likely one wins (exact for one component)."""
-        centre = ((self.mean_GM + 1) / (2 * HALF_BIN)).floor().clamp(0, NUM_BINS - 1)
-        candidates = torch.stack([centre, torch.zeros_like(centre), torch.full_like(centre, NUM_BINS - 1)])
-        best_GM = candidates.gather(0, self._log_prob_components(candidates).argmax(0, keepdim=True))[0]
-        if best_GM.shape[-1] == 1:
-            return best_GM[..., 0].long() + self.start
-        joint = torch.stack([self.log_prob(best_GM[..., m] + self.start) for m in range(best_GM.shape[-1])], -1)
-        chosen = joint.argmax(-1)[..., None, None].expand(*best_GM.shape[:-1], 1)
-        return best_GM.gather(-1, chosen)[..., 0].long() + self.start
+    def central(self) -> Tensor:
+        """The medians of the component with the most weight.
+
+        Not the most likely bin: the end bins take whole tails, so a logistic in the middle of the box with a scale of a
+        tenth of it already has its most likely bin at the end, where nobody ever acted.
+        """
+        heaviest = self.log_weight_M.argmax(-1)[..., None, None].expand(*self.mean_GM.shape[:-1], 1)
+        median_G = self.mean_GM.gather(-1, heaviest)[..., 0]
+        return ((median_G + 1) / (2 * HALF_BIN)).floor().clamp(0, NUM_BINS - 1).long() + self.start
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         weights = self.log_weight_M.exp()
@@ -97,7 +96,7 @@ class Choices:
         log_prob_GV = self.logits_GV.log_softmax(-1)
         return log_prob_GV.gather(-1, (ids_G - self.start)[..., None])[..., 0].sum(-1)
 
-    def mode(self) -> Tensor:
+    def central(self) -> Tensor:
         return self.logits_GV.argmax(-1) + self.start
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:

@@ -45,8 +45,8 @@ class Agent:
         (B, N, A) of episodes of the wanted skill. `returns_B`: the return that is asked for, as a share of the best;
         what is `earn`ed is taken off.
 
-        `sample` draws actions instead of taking the most likely ones. ValueError for an unknown body, or a model that
-        was not told returns.
+        `sample` draws actions instead of taking the middle of their distributions. ValueError for an unknown body, or
+        a model that was not told returns.
         """
         self.model, self.body, self.sample = model, model.body(body), sample
         self.prompts = list(prompts)
@@ -139,7 +139,7 @@ class Agent:
             self.rows.return_BT[now] = codec.encode_returns(self._to_go_B[ids])
         for index, group in enumerate(self.body.head.groups):
             distribution = self._distribution(index)
-            chosen = distribution.sample(self._generator) if self.sample else distribution.mode()
+            chosen = distribution.sample(self._generator) if self.sample else distribution.central()
             self.rows.action_BTA[(*now, group)] = chosen.cpu().numpy()
         self.rows.step_mask_BT[now] = True
         return codec.decode_action(name, self.rows.action_BTA[now])

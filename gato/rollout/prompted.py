@@ -101,7 +101,7 @@ class Conditions:
     """Control steps after which an episode ends (or earlier where the environment says so); 0: as long as the
     environment lets it."""
     sample: bool = False
-    """Draw actions from the model's distribution instead of taking the most likely ones."""
+    """Draw actions from the model's distributions instead of taking their middle."""
     is_shown: bool = True
     """Whether progress is told."""
     return_to_go: float | None = None
