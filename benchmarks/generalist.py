@@ -1,8 +1,8 @@
 """One model against all that it was taught: python benchmarks/generalist.py MODEL [--episodes 50] [--seed 0]
 
 Every skill that has an expert, under its canonical prompt, deterministic (the middle of each action's distribution) and
-drawn; the expert's and a random arm on the same starts. Then two tables: Gymnasium's eleven tasks beside JAT and the bars of this project,
-and every skill's share of episodes that met its rule. Writes benchmarks/results/generalist.json.
+drawn; the expert's and a random arm on the same starts. Then two tables: Gymnasium's eleven tasks beside JAT and the
+bars of this project, and every skill's share of episodes that met its rule. Writes benchmarks/results/generalist.json.
 """
 
 from __future__ import annotations

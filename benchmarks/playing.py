@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gato.model.gato import Gato
+from gato.planner.situation import Planner
 from gato.play.server import MOST_SESSIONS, PlayServer, offered
 from gato.play.words import Interpreter
 from gato.play.world import World
@@ -59,6 +60,7 @@ def played(
     body: str = "",
     token: str = "",
     hear: Callable[[str, str], str | None] | None = None,
+    planner: Planner | None = None,
 ) -> Iterator[Played]:
     """At a free port of this machine, as `gato play` does it."""
     catalogue = Catalogue(model, taught)
@@ -72,9 +74,9 @@ def played(
             await stop.wait()
 
     with World(model, MOST_SESSIONS) as world:
-        server = PlayServer(
-            world, Interpreter(catalogue, hear), bodies, model="tested", body=body or next(iter(bodies)), token=token
-        )
+        first = body or next(iter(bodies))
+        interpreter = Interpreter(catalogue, hear)
+        server = PlayServer(world, interpreter, bodies, model="tested", body=first, token=token, planner=planner)
         thread = threading.Thread(target=lambda: asyncio.run(listen(server)))
         thread.start()
         port, loop, stop = ready.result(STARTED)

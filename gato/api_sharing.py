@@ -84,6 +84,8 @@ def play(
     token: str = "",
     open: bool = False,
     free_speech: bool = False,
+    planner: str = "",
+    server_model: str = "",
 ) -> None:
     """Show a model in the browser: type what the body shall do and watch it, until Ctrl-C.
 
@@ -100,13 +102,21 @@ def play(
         token: What viewers must bring to play; the page asks for it, and takes it from /#token=....
         open: Open the page in this machine's browser.
         free_speech: Hear sentences in any words, as gato say does; needs gato-agent[language].
+        planner: Who steers when asked to: http://HOST:PORT/v1 of a server that speaks OpenAI's chat completions (its
+            key from GATO_PLANNER_KEY), folder or Hub id of a causal language model, or scripted.
+        server_model: What the planner's server calls its model, where it has several.
     """
     try:
         from gato.play.server import play_model
     except ModuleNotFoundError as error:
         raise ValueError(f'gato play needs {error.name}; pip install "gato-agent[serve]"') from error
     from gato.language.listeners import heard_by, make_listener
+    from gato.planner.find import find_planner
     from gato.skills.robots.known import named_body
 
+    if server_model and not planner:
+        raise ValueError(f"server_model {server_model} is for a planner's server; name it with --planner URL")
     hear = heard_by(make_listener()) if free_speech else None
-    play_model(model, body=named_body(body), host=host, port=port, token=token, is_opened=open, hear=hear)
+    steers = find_planner(planner, server_model=server_model) if planner else None
+    body = named_body(body)
+    play_model(model, body=body, host=host, port=port, token=token, is_opened=open, hear=hear, planner=steers)

@@ -18,7 +18,7 @@ import torch
 from gato.language.causal import CausalModel
 from gato.language.chat import KEY
 from gato.language.classifier import softmax
-from gato.planner.act import find_planner
+from gato.planner.find import find_planner
 from gato.planner.local import LocalPlanner
 from gato.planner.scene import Sight
 from gato.planner.scripted import Scripted, detour, steer

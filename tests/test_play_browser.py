@@ -109,7 +109,7 @@ def test_a_plan_is_listed_and_what_was_mistyped_is_offered(page: Any) -> None:
     page.keyboard.press("Enter")
     page.locator("#answer button", has_text="turn left").click()
     until(page, "gato.told?.skill === 'ant/turn-left'")
-    until(page, "document.getElementById('planner').hidden")
+    until(page, "document.getElementById('planned').hidden")
 
 
 def test_another_body_has_not_the_plan_of_the_one_before(page: Any) -> None:
@@ -118,7 +118,7 @@ def test_another_body_has_not_the_plan_of_the_one_before(page: Any) -> None:
     page.locator("#plan li.now", has_text="turn left").wait_for()
     page.select_option("#body", "hopper")
     until(page, "gato.told?.skill === 'hopper/stand'")
-    assert page.locator("#planner").is_hidden() and not page.locator("#plan li").count()
+    assert page.locator("#planned").is_hidden() and not page.locator("#plan li").count()
 
 
 def test_a_clip_is_recorded_in_the_browser(page: Any, tmp_path: Path) -> None:

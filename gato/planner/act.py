@@ -21,11 +21,9 @@ from gato.model.find import find_model
 from gato.model.gato import Gato
 from gato.planner.charts import draw_courses
 from gato.planner.deliberation import Timing
+from gato.planner.find import find_planner
 from gato.planner.local import LocalPlanner
 from gato.planner.loop import CHOICES, Setting, Told, run
-from gato.planner.scripted import Scripted
-from gato.planner.server import ServerPlanner
-from gato.planner.situation import Planner
 from gato.planner.tasks import Course, figures
 from gato.reporting.charts import write_png
 from gato.rollout.agent import Agent
@@ -34,8 +32,8 @@ from gato.rollout.suite import check_body
 from gato.rollout.video import write_videos
 from gato.runs import as_input, open_run, write_atomic, write_json, write_provenance
 
-EXPERTS, SCRIPTED = "experts", "scripted"
-"""Words that stand for the experts that come with Gato, and for the planner written by hand."""
+EXPERTS = "experts"
+"""The word that stands for the experts that come with Gato."""
 RESULTS, PICTURE = "results.json", "courses.png"
 VIDEO_FOLDER = "workspace/act"
 """Where videos go when no folder is named."""
@@ -55,7 +53,7 @@ def act(
 ) -> dict[str, Any]:
     """Runs the task and says how often it was done. Nothing is written unless `out` or videos are asked for.
 
-    `model`: what `find_model` takes, or "experts"; `planner`, `server_model`: see `find_planner`. In the result,
+    `model`: what `find_model` takes, or "experts"; `planner`, `server_model`: see `gato.planner.find`. In the result,
     "problems" where no decision was ever made.
     """
     if video < 0:
@@ -121,19 +119,6 @@ def find_told(model: str, body: str) -> tuple[Callable[[Sequence[str]], Told], d
     loaded = Gato.load(place)
     check_body(loaded, body)
     return lambda prompts: Agent(loaded, body, prompts), {"model": as_input(place)}
-
-
-def find_planner(name: str, *, server_model: str = "", timeout: float = 5.0) -> Planner:
-    """ "scripted", a server's address, or a folder or Hub id of a causal language model; ValueError for anything else.
-
-    `server_model`: what the server calls its model, where it has several. `timeout`: s that a server has to answer.
-    """
-    is_server = "://" in name
-    if server_model and not is_server:
-        raise ValueError(f"server_model {server_model} is for a server; got the planner {name}: leave it out")
-    if is_server:
-        return ServerPlanner(name, server_model, timeout=timeout)
-    return Scripted() if name == SCRIPTED else LocalPlanner(name)
 
 
 def write_episodes(courses: Sequence[Course], folder: Path) -> None:

@@ -6,6 +6,8 @@ never says that it does not know.
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from gato.language.causal import CausalModel
@@ -21,10 +23,13 @@ class LocalPlanner:
         """ValueError where that is no causal language model."""
         self.name, self.folder = name, language_folder(name)
         self._model = CausalModel(self.folder)
+        self._thinking = threading.Lock()
+        """Tokenizers are not for several threads at once."""
 
     def decide(self, situation: Situation) -> Choice:
         """The likeliest option, and in `answer` the probability of each."""
-        chance_C = softmax(self._model.answers(situation.text, situation.options))
+        with self._thinking:
+            chance_C = softmax(self._model.answers(situation.text, situation.options))
         order = np.argsort(-chance_C, kind="stable").tolist()
         told = "; ".join(f"{situation.options[place]} {chance_C[place]:.2f}" for place in order)
         return Choice(situation.options[order[0]], told)

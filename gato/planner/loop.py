@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gato.planner.deliberation import Asker, Decision, Deliberation, Timing, WallClock
+from gato.planner.deliberation import Asker, Decision, Timing, WallClock
+from gato.planner.mind import Mind
 from gato.planner.scene import describe, poses
-from gato.planner.situation import MEMORY, Planner, Situation
+from gato.planner.situation import Planner, Situation
 from gato.planner.tasks import Course, Errand, Instruction, Task
 from gato.progress import Progress
 from gato.rollout.course import Stage
@@ -106,7 +107,7 @@ def run(
     with shown if setting.is_shown else nullcontext() as progress:
         for chunk in chunks:
             told = make_told([setting.options[0]] * len(chunk))
-            led = _Led(told, [_Mind(asker, setting, seed) for seed in chunk], setting, progress)
+            led = _Led(told, [_Walker(asker, setting, seed) for seed in chunk], setting, progress)
             done += _run(led, setting, chunk, steps)
     return tuple(done)
 
@@ -117,12 +118,12 @@ def _run(led: _Led, setting: Setting, seeds: Sequence[int], steps: int) -> list[
     led.tell_of_lateness()
     actions_TBA = np.stack(led.actions)
     return [
-        mind.finish(outcome, actions_TBA[: outcome.length, row].copy())
-        for row, (mind, outcome) in enumerate(zip(led.minds, outcomes, strict=True))
+        walker.finish(outcome, actions_TBA[: outcome.length, row].copy())
+        for row, (walker, outcome) in enumerate(zip(led.walkers, outcomes, strict=True))
     ]
 
 
-class _Mind:
+class _Walker:
     """What one body is after, and what it was told."""
 
     def __init__(self, asker: Asker, setting: Setting, seed: int) -> None:
@@ -131,31 +132,24 @@ class _Mind:
         self.told: list[str] = []
         """Of every control step."""
         self.decisions: list[tuple[int, Decision]] = []
-        self._deliberation = Deliberation(asker)
-        self._option = setting.options[0]
-        self._memory: deque[tuple[float, str]] = deque(maxlen=MEMORY)
-        self._heard = ""
+        self._mind = Mind(asker, setting.options[0])
 
     def decide(self, now: float, motion: Callable[[], str]) -> str:
         """What the body is told for the next control step; `now` in s since it began."""
         instruction = self.errand.instruction(now)
-        has_news, self._heard = instruction != self._heard, instruction
-        decision = self._deliberation.update(now, lambda: self._look(now, motion()), has_news=has_news)
+        decision = self._mind.decide(now, instruction, lambda: self._look(now, motion(), instruction))
         if decision is not None:
             self.decisions.append((len(self.told), decision))
-            if decision.choice is not None:
-                self._option = decision.choice.option
-                self._memory.append((decision.answered, self._option))
-        self.told.append(self._option)
-        return self._option
+        self.told.append(self._mind.option)
+        return self._mind.option
 
-    def _look(self, now: float, motion: str) -> Situation:
+    def _look(self, now: float, motion: str, instruction: str) -> Situation:
         task, sights = self.setting.task, self.errand.sights()
         count = len(self.errand.world.waypoints)
         corner = [f"{self.errand.reached} of {count} waypoints are reached"] if count > 1 else []
         observation = "; ".join([motion, *corner, *(sight.words for sight in sights)])
-        memory, options = tuple(self._memory), self.setting.options
-        return Situation(self.setting.body, task.goal, now, observation, sights, options, memory, self._heard)
+        memory, options = tuple(self._mind.memory), self.setting.options
+        return Situation(self.setting.body, task.goal, now, observation, sights, options, memory, instruction)
 
     def finish(self, outcome: Outcome, actions_TA: np.ndarray) -> tuple[Course, Rollout]:
         """The errand as it went, and the episode as a video shows it."""
@@ -171,15 +165,15 @@ class _Mind:
 class _Led:
     """Who acts, told anew whenever its planner has decided."""
 
-    def __init__(self, told: Told, minds: Sequence[_Mind], setting: Setting, progress: Progress | None) -> None:
-        self.told, self.minds, self.progress = told, minds, progress
+    def __init__(self, told: Told, walkers: Sequence[_Walker], setting: Setting, progress: Progress | None) -> None:
+        self.told, self.walkers, self.progress = told, walkers, progress
         self.actions: list[np.ndarray] = []
-        self.is_done_B = np.zeros(len(minds), np.bool_)
+        self.is_done_B = np.zeros(len(walkers), np.bool_)
         self._body, self._dt = setting.body, get_body(setting.body).dt
-        self._running = set(range(len(minds)))
+        self._running = set(range(len(walkers)))
         self._readings: deque[Mapping[str, np.ndarray]] = deque(maxlen=round(AVERAGE / self._dt))
         self._clock = WallClock() if setting.timing.is_real_time else None
-        self._said = [mind.setting.options[0] for mind in minds]
+        self._said = [walker.setting.options[0] for walker in walkers]
 
     def watch(self, stepper: Stepper) -> None:
         """Where bodies stand is known to the simulator alone; ValueError where it does not say."""
@@ -202,7 +196,7 @@ class _Led:
             now = self._clock.now()
         due = {}
         for row in sorted(self._running):
-            option = self.minds[row].decide(now, partial(self._motion, row))
+            option = self.walkers[row].decide(now, partial(self._motion, row))
             if option != self._said[row]:
                 due[row] = self._said[row] = option
         if due:
@@ -234,11 +228,11 @@ class _Led:
         rows = sorted(self._running)
         qpos_BQ, _ = self._stepper.get_state(np.array(rows))
         for row, pose in zip(rows, poses(qpos_BQ), strict=True):
-            self.minds[row].errand.track(pose, seconds)
-            self.is_done_B[row] = self.minds[row].errand.is_over
+            self.walkers[row].errand.track(pose, seconds)
+            self.is_done_B[row] = self.walkers[row].errand.is_over
 
     def _motion(self, row: int) -> str:
         """How the body moved in the newest half second, in words."""
         names = self._readings[-1] if self._readings else ()
         newest = {name: float(np.mean([one[name][row] for one in self._readings])) for name in names}
-        return describe(self._body, newest, self.minds[row].errand.path[-1].up)
+        return describe(self._body, newest, self.walkers[row].errand.path[-1].up)

@@ -18,6 +18,7 @@ SHOWN = 40
 """Letters of an unknown key that are shown."""
 KINDS = {
     "say": "words",
+    "ask": "words for the planner",
     "body": "the name of a body",
     "pause": "true or false",
     "reset": "true",
@@ -37,7 +38,7 @@ class Wish:
     kind: str
     """In KINDS."""
     text: str = ""
-    """Of say, body and token."""
+    """Of say, ask, body and token."""
     is_on: bool = True
     """Of pause."""
 

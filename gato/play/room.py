@@ -9,13 +9,18 @@ import logging
 import math
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from gato.model.gato import Gato
+from gato.planner.scene import Pose
+from gato.planner.situation import Planner
 from gato.play.scene import Poses, scene
 from gato.play.session import Session
+from gato.play.steering import Steering, pose
 from gato.play.words import Meaning
 from gato.rollout.agent import Agent
 from gato.skills.batch_stepper import BatchStepper
@@ -87,7 +92,7 @@ class Room:
         self.stepper.push(np.array([session.row]), np.zeros((1, 3)))
         self.sessions.remove(session)
         self._free.append(session.row)
-        session.body, session.row, session.plan, session.course = "", -1, None, None
+        session.body, session.row, session.plan, session.course, session.steering = "", -1, None, None, None
         self._wake()
 
     def begin(self, session: Session, why: str = "") -> None:
@@ -100,6 +105,8 @@ class Room:
         self.agent.reset(row)
         session.begin_plan(None)
         session.tell("begun", why=why, seed=seed)
+        if session.steering is not None:
+            session.steering.begin(self._pose(session))
         if session.is_paused:  # else nothing would be seen of it
             self._show(session, self.stepper.get_state(row)[0], np.full(len(self.body.readings), np.nan))
 
@@ -108,7 +115,19 @@ class Room:
         session.prompt, session.skill = meaning.prompt, meaning.skill
         self._tell_agent(session)
         session.begin_plan(meaning.plan)
+        session.begin_steering(None)
         session.tell_words(meaning.note)
+
+    def ask(self, session: Session, planner: Planner, skills: Mapping[str, str], words: str) -> None:
+        """The planner steers from now on, with these words as its goal; where it does already, as an instruction.
+
+        `skills`: id -> words, what it may choose."""
+        if session.steering is None:
+            session.begin_plan(None)
+            session.begin_steering(Steering(planner, self.body, skills, words, self._pose(session)))
+        else:
+            session.steering.instruction = words
+            session.tell_steering()
 
     def pause(self, session: Session, is_on: bool) -> None:
         """Time stands still for this session only."""
@@ -190,9 +209,14 @@ class Room:
             session.steps_down = session.steps_down + 1 if step.terminated_B[index] else 0
             if session.steps_down * self.body.dt >= FALLEN:
                 self.begin(session, "it fell")
-            elif session.follow_plan({name: values_B[[index]] for name, values_B in step.readings.items()}):
+            elif session.follow_plan(
+                {name: values_B[[index]] for name, values_B in step.readings.items()}
+            ) or session.follow_steering(readings_BR[index], partial(self._pose, session)):
                 self._tell_agent(session)
                 session.tell_words()
+
+    def _pose(self, session: Session) -> Pose | None:
+        return pose(self.stepper.model, self.stepper.get_state(np.array([session.row]))[0])
 
     def _end_push(self, session: Session) -> None:
         if session.steps_pushed:

@@ -29,9 +29,10 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 import gato
+from gato.planner.situation import Planner
 from gato.play.messages import MOST_BYTES, Wish, read_wish
 from gato.play.session import Session
-from gato.play.words import Interpreter
+from gato.play.words import Interpreter, sayable
 from gato.play.world import World
 from gato.serve import listening
 from gato.serve.catalogue import Catalogue, load_catalogue
@@ -136,12 +137,18 @@ class PlayServer:
         model: str,
         body: str,
         token: str,
+        planner: Planner | None = None,
     ) -> None:
         """`bodies`: name -> skills that it is offered, id -> words. `body`: the one that viewers meet first. `token`:
-        what they must bring; "" for nothing."""
-        self._world, self._interpreter, self._bodies = world, interpreter, bodies
-        hello = {"event": "hello", "model": model, "version": gato.__version__, "bodies": bodies}
-        self._about: dict[str, object] = {**hello}
+        what they must bring; "" for nothing. `planner`: who may be asked to steer."""
+        self._world, self._interpreter, self._bodies, self._planner = world, interpreter, bodies, planner
+        self._about: dict[str, object] = {
+            "event": "hello",
+            "model": model,
+            "version": gato.__version__,
+            "bodies": bodies,
+            "planner": planner.name if planner else "",
+        }
         self._body, self._token, self._is_local = body, token, True
         self._files = {f"/{path.name}": path for path in PAGE.iterdir()} | {"/": PAGE / "index.html"}
         self.num_open = 0
@@ -243,6 +250,10 @@ class PlayServer:
             case "say":  # in another thread, as what takes its time the first time: others are not to wait
                 meaning = await asyncio.to_thread(self._interpreter.understand, body, wish.text)
                 self._world.say(session, body, meaning)
+            case "ask":
+                if self._planner is None:
+                    raise ValueError("no planner is here; start the page with gato play MODEL --planner NAME")
+                self._world.ask(session, body, self._planner, self._bodies[body], sayable(wish.text))
             case "body":
                 if wish.text not in self._bodies:
                     raise ValueError(f'no body "{wish.text}" to play; {near_match(wish.text, self._bodies)}')
@@ -285,6 +296,7 @@ def play_model(
     token: str,
     is_opened: bool,
     hear: Callable[[str, str], str | None] | None,
+    planner: Planner | None,
 ) -> None:
     """Show the model until Ctrl-C, which is a KeyboardInterrupt with a sentence, or SIGTERM, which is the same.
 
@@ -308,9 +320,9 @@ def play_model(
             threading.Thread(target=_open_browser, args=(page,), daemon=True).start()
 
     with World(model, MOST_SESSIONS) as world:
-        server = PlayServer(
-            world, Interpreter(catalogue, hear), bodies, model=name, body=body or next(iter(bodies)), token=token
-        )
+        first = body or next(iter(bodies))
+        interpreter = Interpreter(catalogue, hear)
+        server = PlayServer(world, interpreter, bodies, model=name, body=first, token=token, planner=planner)
         asyncio.run(until_stopped(server.listen(host, port), begun))
     raise KeyboardInterrupt(f"{server.num_viewers} viewers saw {world.spent.steps} control steps")
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gato.planner.scene import Pose
+from gato.play.steering import Steering
 from gato.rollout.course import Course, stages
 from gato.skills.bodies import get_body
 from gato.skills.plan import Plan
@@ -42,6 +44,8 @@ class Session:
     """Control steps that a push still lasts."""
     plan: Plan | None = None
     course: Course | None = field(default=None, repr=False)
+    steering: Steering | None = field(default=None, repr=False)
+    """While a planner steers."""
 
     @property
     def time(self) -> float:
@@ -83,6 +87,30 @@ class Session:
         skill = get_skill(self.plan.runs[now - 1].skill)
         is_new, self.prompt, self.skill = skill.prompt != self.prompt, skill.prompt, skill.id
         return is_new
+
+    def begin_steering(self, steering: Steering | None) -> None:
+        """A planner steers from now on, or none."""
+        was_one = self.steering is not None
+        self.steering = steering
+        if steering is not None or was_one:
+            self.tell_steering()
+
+    def tell_steering(self) -> None:
+        """What the planner is after; nothing once it steers no more."""
+        goal, instruction = (self.steering.goal, self.steering.instruction) if self.steering else ("", "")
+        self.tell("steered", goal=goal, instruction=instruction)
+
+    def follow_steering(self, readings_R: np.ndarray, stand: Callable[[], Pose | None]) -> bool:
+        """One more control step, with these readings; whether the words are others from now on."""
+        decision = self.steering.decide(self.time, readings_R, stand) if self.steering else None
+        if self.steering is None or decision is None:
+            return False
+        self.tell("decided", **decision.json())
+        if decision.choice is None or decision.choice.option == self.prompt:
+            return False
+        self.prompt = decision.choice.option
+        self.skill = self.steering.skill_of[self.prompt]
+        return True
 
     def show(self, poses_TN7: np.ndarray, readings_R: np.ndarray, pace: float) -> None:
         """A frame."""

@@ -37,6 +37,14 @@ class Meaning:
     """What the person should know about how it was understood."""
 
 
+def sayable(text: str) -> str:
+    """On one line; ValueError where nothing is said."""
+    text = " ".join(text.split())
+    if not any(map(str.isalnum, text)):
+        raise ValueError('nothing was said; say what to do, such as "turn left"')
+    return text
+
+
 class Interpreter:
     """Understands sentences for the bodies of one model; in any thread."""
 
@@ -52,9 +60,7 @@ class Interpreter:
         ValueError for what another body can do, for a skill that the model was not taught, for a plan that cannot be
         done, and for nothing.
         """
-        text = " ".join(text.split())
-        if not any(map(str.isalnum, text)):
-            raise ValueError('nothing was said; say what to do, such as "turn left"')
+        text = sayable(text)
         if is_id(text) or is_numbers(text):
             return Meaning(*self._catalogue.words(body, text))
         said = normalise(text)

@@ -4,6 +4,7 @@ import { Plots } from "./plots.js";
 
 const AGAIN = 3000; // ms after a lost connection until the next try
 const MOST_LOGGED = 200; // lines
+const MOST_DECIDED = 30; // decisions of the planner
 const FULL = 1013, TOO_MUCH = 1009; // codes of a closed connection
 const HEAD = 24; // bytes of a frame before its poses
 const PLOTS_EVERY = 100; // ms
@@ -61,6 +62,8 @@ const hearing = {
     $("model").textContent = `${told.model} · gato ${told.version}`;
     $("body").replaceChildren(...Object.keys(told.bodies).map((name) => new Option(name, name)));
     for (const one of document.querySelectorAll("#tools button, #body")) one.disabled = false;
+    $("ask").hidden = !told.planner;
+    $("ask").title = `${told.planner} chooses, again and again, what the body does`;
     $("record").disabled = !view || !clip || !view.canvas.captureStream;
     if ($("record").disabled) $("record").title = "this browser cannot record the picture";
   },
@@ -74,8 +77,8 @@ const hearing = {
     now = told;
     $("body").value = told.body;
     pause(false);
-    $("planner").hidden = true; // of the body before
-    $("plan").replaceChildren();
+    for (const id of ["planned", "planner"]) $(id).hidden = true; // of the body before
+    for (const id of ["plan", "decisions"]) $(id).replaceChildren();
     plots.measure(told.readings);
     view?.show(told.scene);
     $("skills").replaceChildren(...Object.entries(hello.bodies[told.body]).map(([id, words]) => {
@@ -97,7 +100,7 @@ const hearing = {
     log(told.time, `told “${told.prompt}”`);
   },
   plan(told) {
-    $("planner").hidden = !told.parts.length;
+    $("planned").hidden = !told.parts.length;
     $("plan").replaceChildren(...told.parts.map((words) => Object.assign(document.createElement("li"), { textContent: words })));
     hearing.part(told);
     if (told.parts.length) log(told.time, `a plan of ${told.parts.length} parts`);
@@ -106,6 +109,25 @@ const hearing = {
   part(told) {
     [...$("plan").children].forEach((one, index) => one.classList.toggle("now", index === told.index));
     if (told.event === "part") log(told.time, `part ${told.index + 1}`);
+  },
+  steered(told) {
+    $("planner").hidden = false;
+    $("planner").classList.toggle("over", !told.goal);
+    if (told.goal) $("goal").textContent = told.instruction ? `“${told.goal}”, but now “${told.instruction}”` : `“${told.goal}”`;
+    answer("");
+    log(told.time, told.goal ? `the planner is asked for “${told.instruction || told.goal}”` : "the planner steers no more");
+  },
+  decided(told) {
+    const line = document.createElement("li"), more = document.createElement("details");
+    const outcome = [told.chosen ?? told.error, told.remark].filter(Boolean).join("; ");
+    more.append(
+      Object.assign(document.createElement("summary"), { textContent: `${told.answered.toFixed(1)} s  ${outcome}` }),
+      Object.assign(document.createElement("pre"), { textContent: `${told.request}\n\n${told.answer || told.error || told.chosen}` }),
+    );
+    line.classList.toggle("wrong", Boolean(told.error));
+    line.append(more);
+    $("decisions").prepend(line);
+    while ($("decisions").children.length > MOST_DECIDED) $("decisions").lastChild.remove();
   },
   begun(told) {
     $("event").textContent = told.why ? `begun anew: ${told.why}` : "";
@@ -181,15 +203,20 @@ function record() {
   $("record").setAttribute("aria-pressed", "true");
 }
 
-$("speak").onsubmit = (event) => {
-  event.preventDefault();
+function speak(kind) {
   const words = $("words").value.trim();
   if (!words) return;
   said.push(words);
   place = said.length;
   $("words").value = "";
-  send({ say: words });
+  send({ [kind]: words });
+}
+
+$("speak").onsubmit = (event) => {
+  event.preventDefault();
+  speak("say");
 };
+$("ask").onclick = () => speak("ask");
 $("words").onkeydown = (event) => {
   const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
   if (event.key === "Escape") $("words").value = "";
