@@ -1,4 +1,6 @@
-"""Does a body know what is meant, and when nothing is? python benchmarks/speech.py [--encoder FOLDER] [--calibrate]
+"""Does a body know what is meant, and when nothing is?
+
+    python benchmarks/speech.py [--encoder FOLDER] [--calibrate] [--layers]
 
 Sentences written by hand in benchmarks/sentences: `calibration.tsv`, on which the threshold was set (--calibrate shows
 how), and `test.tsv`, written by somebody who had seen neither the grammar nor gato/language, and used for nothing else;
@@ -9,17 +11,21 @@ test, by letters alone. A sentence that is wrongly declined counts as wrong. Wri
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gato.data.cache import cache_root
+from gato.language import classifier
 from gato.language.classifier import SentenceClassifier
 from gato.language.encoder import SentenceEncoder
 from gato.language.sayings import examples
 from gato.language.speech import Heard, Listener, offered
 from gato.runs import write_json
+from gato.skills.bodies import BODIES
 from gato.specs import share_interval
 
 HERE = Path(__file__).parent
@@ -91,6 +97,17 @@ def calibrate(listener: Listener, rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def write_layers() -> None:
+    """Those that come with Gato, of every body."""
+    shutil.rmtree(classifier.SHIPPED, ignore_errors=True)
+    found = SentenceClassifier(SentenceEncoder.load())
+    for body in BODIES:
+        found.chances(offered(body), "hello")
+        name = classifier.layer_name(found.encoder, examples(offered(body)))
+        classifier.SHIPPED.mkdir(exist_ok=True)
+        shutil.copyfile(cache_root() / "language" / name, classifier.SHIPPED / name)
+
+
 def _name(one: Heard) -> str:
     return NONE if one.skill is None else one.skill.split("/")[1]
 
@@ -113,7 +130,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="")
     parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--layers", action="store_true")
     given = parser.parse_args()
+    if given.layers:
+        write_layers()
     listener = Listener(SentenceClassifier(SentenceEncoder.load(given.encoder)))
     calibration, test = unknown(read("calibration"), []), unknown(read("test"), read("calibration"))
     if given.calibrate:

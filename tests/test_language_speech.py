@@ -14,6 +14,7 @@ from gato.language.encoder import SentenceEncoder
 from gato.language.likelihood import HEARD, NONE, UNHEARD, LikelihoodJudge
 from gato.language.sayings import examples
 from gato.language.speech import MOST_CHARACTERS, Listener, offered
+from gato.skills.bodies import BODIES
 from gato.skills.table import SKILLS
 
 ANT = offered("ant")
@@ -55,7 +56,7 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("sentence", "skill"),
     [
-        ("rotate counterclockwise on the spot", "turn-left"),
+        ("kindly revolve anticlockwise where you are", "turn-left"),
         ("pivot clockwise", "turn-right"),
         ("back up a few steps", "walk-backward"),
         ("someone walks a loop to the right", "circle-right"),
@@ -109,10 +110,21 @@ def test_a_body_is_heard_by_its_own_skills(listener: Listener) -> None:
         listener.hear("hoper", "bounce ahead")
 
 
-def test_a_layer_is_learned_once(listener: Listener, encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_is_learned_once(
+    listener: Listener, encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "SHIPPED", tmp_path)
+    monkeypatch.setattr(classifier, "examples", lambda skills: examples(skills)[::9])
     first = listener.hear("ant", "spin round to the left")
+    assert first.skill == "ant/turn-left"
     monkeypatch.setattr(classifier, "_learn", None)
     assert Listener(SentenceClassifier(encoder)).hear("ant", "spin round to the left") == first
+
+
+def test_the_layers_of_every_body_come_with_gato(encoder: SentenceEncoder) -> None:
+    """Where this fails, `python benchmarks/speech.py --layers` writes them anew."""
+    wanted = {classifier.layer_name(encoder, examples(offered(body))) for body in BODIES}
+    assert {path.name for path in classifier.SHIPPED.iterdir()} == wanted
 
 
 def test_a_sentence_is_the_same_alone_and_in_a_batch(encoder: SentenceEncoder) -> None:

@@ -1,7 +1,8 @@
 """One linear layer a body on a sentence's vector: its skills, and "none of them", told apart.
 
-In: a body's skills, a sentence. Out: (C + 1,) probabilities, none of them last. A layer is learned in seconds from the
-grammar and from `sayings`, once for an encoder and a list of sentences, and kept.
+In: a body's skills, a sentence. Out: (C + 1,) probabilities, none of them last. A layer is learned in a minute from the
+grammar and from `sayings`, once for an encoder and a list of sentences, and kept; those of Gato's own bodies and
+encoder come with it (`python benchmarks/speech.py --layers` writes them).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +21,8 @@ from gato.language.encoder import SentenceEncoder
 from gato.language.sayings import examples
 from gato.skills.table import Skill
 
-SHARPNESS, DECAY = 5.0, 1e-3
+SHIPPED = Path(__file__).with_name("layers")
+SHARPNESS, DECAY = 8.0, 3e-4
 """Scale of the vectors, and the weights' penalty; both chosen on benchmarks/sentences/calibration.tsv."""
 
 
@@ -49,10 +52,11 @@ def softmax(logits_C: np.ndarray) -> np.ndarray:
 def _kept_layer(encoder: SentenceEncoder, skills: Sequence[Skill]) -> np.ndarray:
     """(C + 1, D + 1) float32 weights with the bias last: learned once for an encoder and a list of sentences."""
     pairs = examples(skills)
-    told = json.dumps([encoder.digest, SHARPNESS, DECAY, [(text, skill and skill.id) for text, skill in pairs]])
-    path = cache_root() / "language" / f"{hashlib.sha256(told.encode()).hexdigest()[:24]}.safetensors"
-    if path.is_file():
-        return np.asarray(load_file(path)["layer"])
+    name = layer_name(encoder, pairs)
+    path = cache_root() / "language" / name
+    for kept in (SHIPPED / name, path):
+        if kept.is_file():
+            return np.asarray(load_file(kept)["layer"])
     classes = {skill.id: index for index, skill in enumerate(skills)}
     wanted_N = np.array([len(classes) if skill is None else classes[skill.id] for _, skill in pairs])
     layer = _learn(encoder.encode([text for text, _ in pairs]), wanted_N)
@@ -61,6 +65,12 @@ def _kept_layer(encoder: SentenceEncoder, skills: Sequence[Skill]) -> np.ndarray
     save_file({"layer": layer}, draft)
     draft.replace(path)
     return layer
+
+
+def layer_name(encoder: SentenceEncoder, pairs: Sequence[tuple[str, Skill | None]]) -> str:
+    """Of the file: another one for whatever the layer hangs on."""
+    told = json.dumps([encoder.digest, SHARPNESS, DECAY, [(text, skill and skill.id) for text, skill in pairs]])
+    return f"{hashlib.sha256(told.encode()).hexdigest()[:24]}.safetensors"
 
 
 def _learn(vectors_ND: np.ndarray, wanted_N: np.ndarray) -> np.ndarray:
