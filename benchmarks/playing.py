@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gato.model.gato import Gato
-from gato.planner.situation import Planner
 from gato.play.server import MOST_SESSIONS, PlayServer, offered
+from gato.play.steering import Pilot
 from gato.play.words import Interpreter
 from gato.play.world import World
 from gato.serve.catalogue import Catalogue
@@ -60,7 +60,7 @@ def played(
     body: str = "",
     token: str = "",
     hear: Callable[[str, str], str | None] | None = None,
-    planner: Planner | None = None,
+    pilot: Pilot | None = None,
 ) -> Iterator[Played]:
     """At a free port of this machine, as `gato play` does it."""
     catalogue = Catalogue(model, taught)
@@ -76,7 +76,7 @@ def played(
     with World(model, MOST_SESSIONS) as world:
         first = body or next(iter(bodies))
         interpreter = Interpreter(catalogue, hear)
-        server = PlayServer(world, interpreter, bodies, model="tested", body=first, token=token, planner=planner)
+        server = PlayServer(world, interpreter, bodies, model="tested", body=first, token=token, pilot=pilot)
         thread = threading.Thread(target=lambda: asyncio.run(listen(server)))
         thread.start()
         port, loop, stop = ready.result(STARTED)

@@ -86,6 +86,7 @@ def play(
     free_speech: bool = False,
     planner: str = "",
     server_model: str = "",
+    timeout: float = 5.0,
 ) -> None:
     """Show a model in the browser: type what the body shall do and watch it, until Ctrl-C.
 
@@ -103,20 +104,28 @@ def play(
         open: Open the page in this machine's browser.
         free_speech: Hear sentences in any words, as gato say does; needs gato-agent[language].
         planner: Who steers when asked to: http://HOST:PORT/v1 of a server that speaks OpenAI's chat completions (its
-            key from GATO_PLANNER_KEY), folder or Hub id of a causal language model, or scripted.
+            key from GATO_PLANNER_KEY), or folder or Hub id of a causal language model.
         server_model: What the planner's server calls its model, where it has several.
+        timeout: Seconds after which a question to the planner counts as failed.
     """
     try:
-        from gato.play.server import play_model
+        from gato.play.server import Helpers, play_model
     except ModuleNotFoundError as error:
         raise ValueError(f'gato play needs {error.name}; pip install "gato-agent[serve]"') from error
     from gato.language.listeners import heard_by, make_listener
-    from gato.planner.find import find_planner
+    from gato.planner.find import SCRIPTED, find_planner
+    from gato.play.steering import Pilot
     from gato.skills.robots.known import named_body
 
     if server_model and not planner:
         raise ValueError(f"server_model {server_model} is for a planner's server; name it with --planner URL")
-    hear = heard_by(make_listener()) if free_speech else None
-    steers = find_planner(planner, server_model=server_model) if planner else None
+    if planner == SCRIPTED:
+        raise ValueError("the scripted planner goes to waypoints, and the page has none; name a language model")
+
+    def find_helpers() -> Helpers:
+        hear = heard_by(make_listener()) if free_speech else None
+        found = find_planner(planner, server_model=server_model, timeout=timeout) if planner else None
+        return Helpers(hear, Pilot(found, timeout) if found else None)
+
     body = named_body(body)
-    play_model(model, body=body, host=host, port=port, token=token, is_opened=open, hear=hear, planner=steers)
+    play_model(model, body=body, host=host, port=port, token=token, is_opened=open, find_helpers=find_helpers)

@@ -15,6 +15,8 @@ from playing import Played, played
 
 from gato.model.find import find_model
 from gato.model.gato import Gato
+from gato.planner.situation import Choice, Situation
+from gato.play.steering import Pilot
 from gato.runs import read_json
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -24,10 +26,21 @@ SOON = 30_000
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; Debian: apt install chromium")
 
 
+class AlwaysRight:
+    """A planner with one idea."""
+
+    name = "a test"
+
+    def decide(self, situation: Situation) -> Choice:
+        return Choice("turn right", "to the right")
+
+
 @pytest.fixture(scope="module")
 def place() -> Iterator[Played]:
     folder = find_model("gato-small")
-    with played(Gato.load(folder), read_json(folder / "card.json")["skills"], body="ant") as one:
+    with played(
+        Gato.load(folder), read_json(folder / "card.json")["skills"], body="ant", pilot=Pilot(AlwaysRight())
+    ) as one:
         yield one
 
 
@@ -110,6 +123,20 @@ def test_a_plan_is_listed_and_what_was_mistyped_is_offered(page: Any) -> None:
     page.locator("#answer button", has_text="turn left").click()
     until(page, "gato.told?.skill === 'ant/turn-left'")
     until(page, "document.getElementById('planned').hidden")
+
+
+def test_a_planner_steers_and_its_decisions_are_listed(page: Any, tmp_path: Path) -> None:
+    page.fill("#words", "go home")
+    page.get_by_role("button", name="Ask planner").click()
+    page.locator("#goal", has_text="go home").wait_for()
+    page.locator("#decisions summary", has_text="turn right").first.wait_for()
+    until(page, "gato.told?.skill === 'ant/turn-right'")
+    page.locator("#decisions summary").first.click()
+    page.locator("#decisions pre", has_text="Task: go home").first.wait_for()
+    page.screenshot(path=tmp_path / "planner.png")
+    page.get_by_role("button", name="Take over").click()
+    page.locator("#planner.over").wait_for()
+    page.get_by_role("button", name="Ask planner").wait_for()
 
 
 def test_another_body_has_not_the_plan_of_the_one_before(page: Any) -> None:

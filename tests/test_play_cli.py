@@ -66,6 +66,9 @@ def test_it_plays_until_it_is_stopped_though_somebody_is_watching(place: Path) -
         ("--body hoper", 'knows no body "hoper" that can be simulated here; did you mean "hopper"?'),
         ("--body ant", 'knows no body "ant" that can be simulated here; allowed: hopper'),
         ("--token ä", "ASCII letters only"),
+        ("--planner scripted", "the scripted planner goes to waypoints, and the page has none"),
+        ("--server-model x", "server_model x is for a planner's server; name it with --planner URL"),
+        ("--planner no/such/folder", "no/such/folder"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(

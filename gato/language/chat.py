@@ -11,6 +11,7 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from gato.language.text import short
@@ -54,24 +55,26 @@ class ChatServer:
     def say(self, question: str) -> str:
         """Its answer, without what it thought before; ValueError where it is no text, ConnectionError where there is
         none. A server that refuses one of `WISHES` by name is asked again without it, then and from then on."""
+        fields = dict(self._fields)
         while True:
             try:
-                refusal, answer = self._post(question)
+                refusal, answer = self._post(question, fields)
             except (OSError, http.client.HTTPException) as error:
                 raise ConnectionError(f"{self._address}: {getattr(error, 'reason', error) or 'no answer'}") from error
             if not refusal:
                 return _said(answer)
             told = answer.decode("utf-8", "replace")
             is_wish = refusal.startswith(f"{BAD_REQUEST} ")
-            unwanted = [name for name in self._fields if is_wish and name in WISHES and name in told]
+            unwanted = [name for name in fields if is_wish and name in WISHES and name in told]
             if not unwanted:
                 raise ConnectionError(f"{self._address} refused: {refusal}, {short(ascii(told))}")
             for name in unwanted:
-                del self._fields[name]
+                del fields[name]
+                self._fields.pop(name, None)
 
-    def _post(self, question: str) -> tuple[str, bytes]:
+    def _post(self, question: str, fields: Mapping[str, Any]) -> tuple[str, bytes]:
         """Why it refuses, "" where it does not; and what it answers."""
-        content = {"messages": [{"role": "user", "content": question}], **self._fields}
+        content = {"messages": [{"role": "user", "content": question}], **fields}
         request = urllib.request.Request(self._address, json.dumps(content).encode(), self._headers)
         try:
             with self._opener.open(request, timeout=self._timeout) as response:

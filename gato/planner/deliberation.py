@@ -36,7 +36,7 @@ class Timing:
     every: float = 0.5
     """s from one question to the next, while the planner answers sooner."""
     timeout: float = 5.0
-    """s after which a question counts as failed."""
+    """s of the body's time after which a question counts as failed."""
     latency: float = 0.0
     """s of simulated time after which an answer arrives, however long the planner took."""
     is_real_time: bool = False
@@ -114,6 +114,11 @@ class Asker:
         """Whether it still thinks about a question."""
         return self._is_thinking and self._thread is not None and self._thread.is_alive()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is neither busy nor left alone for a while because it was not there."""
+        return not self.is_busy and self._clock.now() >= self._not_before
+
     def ask(self, situation: Situation) -> queue.SimpleQueue[_Answer]:
         """Where its answer will be; in simulated time it is there at once, or never."""
         box: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
@@ -157,6 +162,11 @@ class Deliberation:
         """Since the last success."""
         self._has_news = False
         """Since the last question."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a question is on its way."""
+        return self._asked is not None
 
     def update(self, now: float, look: Callable[[], Situation], *, has_news: bool = False) -> Decision | None:
         """What was decided, or failed, by `now` (s since the episode began, never going back); None while nothing is.

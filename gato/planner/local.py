@@ -15,6 +15,9 @@ from gato.language.classifier import softmax
 from gato.language.pretrained import language_folder
 from gato.planner.situation import Choice, Situation
 
+PATIENCE = 5.0
+"""s for which a question waits until those of other bodies are answered."""
+
 
 class LocalPlanner:
     """Weighs every option as the model's whole answer; in its chat template, where it has one."""
@@ -28,8 +31,12 @@ class LocalPlanner:
 
     def decide(self, situation: Situation) -> Choice:
         """The likeliest option, and in `answer` the probability of each."""
-        with self._thinking:
+        if not self._thinking.acquire(timeout=PATIENCE):
+            raise ValueError(f"busy with the questions of others for {PATIENCE:g} s")
+        try:
             chance_C = softmax(self._model.answers(situation.text, situation.options))
+        finally:
+            self._thinking.release()
         order = np.argsort(-chance_C, kind="stable").tolist()
         told = "; ".join(f"{situation.options[place]} {chance_C[place]:.2f}" for place in order)
         return Choice(situation.options[order[0]], told)

@@ -23,6 +23,11 @@ class Mind:
         self._deliberation = Deliberation(asker)
         self._heard = ""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a question is on its way."""
+        return self._deliberation.is_waiting
+
     def decide(self, now: float, instruction: str, look: Callable[[], Situation]) -> Decision | None:
         """What was decided, or failed, by `now`, s since the episode began; None while nothing is. `look` is called
         when it is time to ask; an `instruction` that is new makes it so."""

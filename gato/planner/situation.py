@@ -41,8 +41,7 @@ class Situation:
         chosen = "; ".join(f"{seconds:.1f} s {option}" for seconds, option in self.memory) or "nothing yet"
         return "\n".join(
             [
-                f"You steer a robot ({self.body}): again and again you choose what it does next. Walking keeps "
-                "the way it looks; turning changes that on the spot.",
+                f"You steer a robot ({self.body}): again and again you choose what it does next.{self._hint}",
                 f"Task: {self.goal}",
                 f"Instruction that overrides the task: {self.instruction or 'none'}",
                 f"Chosen so far: {chosen}",
@@ -50,6 +49,11 @@ class Situation:
                 f"Answer with exactly one of these, and nothing else: {', '.join(self.options)}",
             ]
         )
+
+    @property
+    def _hint(self) -> str:
+        can_turn = any(option.startswith("turn ") for option in self.options)
+        return " Walking keeps the way it looks; turning changes that on the spot." if can_turn else ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,9 @@ class Planner(Protocol):
     name: str
 
     def decide(self, situation: Situation) -> Choice:
-        """One of the situation's options. Whatever it raises is a failed decision: it is logged, the body goes on. A
-        ValueError says that it answered, but with none; anything else that it is not there, and should be left alone
-        for a while, by all who ask it."""
+        """One of the situation's options; perhaps asked from several threads at a time.
+
+        Whatever it raises is a failed decision: it is logged, the body goes on. A ValueError says that it answered, but
+        with none; anything else that it is not there, and should be left alone for a while, by all who ask it.
+        """
         ...

@@ -16,11 +16,11 @@ from functools import partial
 import numpy as np
 
 from gato.model.gato import Gato
+from gato.planner.deliberation import Asker
 from gato.planner.scene import Pose
-from gato.planner.situation import Planner
 from gato.play.scene import Poses, scene
 from gato.play.session import Session
-from gato.play.steering import Steering, pose
+from gato.play.steering import Pilot, Steering, pose
 from gato.play.words import Meaning
 from gato.rollout.agent import Agent
 from gato.skills.batch_stepper import BatchStepper
@@ -69,6 +69,8 @@ class Room:
         self._poses, self._scene = Poses(self.stepper.model), scene(self.stepper.model)
         self._observations_BO = np.zeros((most_sessions, len(self.body.spec.observation)))
         self._free = list(range(most_sessions))[::-1]
+        self._askers: dict[int, Asker] = {}
+        """Of each row: as many threads as there are rows, whoever comes and goes."""
         self._seeds = np.random.default_rng(seed)
         self._spent = spent
         self._ticks: deque[float] = deque(maxlen=max(round(PACE_SECONDS / self.body.dt), 2))
@@ -118,13 +120,14 @@ class Room:
         session.begin_steering(None)
         session.tell_words(meaning.note)
 
-    def ask(self, session: Session, planner: Planner, skills: Mapping[str, str], words: str) -> None:
+    def ask(self, session: Session, pilot: Pilot, skills: Mapping[str, str], words: str) -> None:
         """The planner steers from now on, with these words as its goal; where it does already, as an instruction.
 
         `skills`: id -> words, what it may choose."""
         if session.steering is None:
             session.begin_plan(None)
-            session.begin_steering(Steering(planner, self.body, skills, words, self._pose(session)))
+            asker = self._askers.setdefault(session.row, pilot.asker())
+            session.begin_steering(Steering(asker, self.body, skills, words, self._pose(session)))
         else:
             session.steering.instruction = words
             session.tell_steering()

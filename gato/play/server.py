@@ -15,6 +15,7 @@ import webbrowser
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,9 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 import gato
-from gato.planner.situation import Planner
 from gato.play.messages import MOST_BYTES, Wish, read_wish
 from gato.play.session import Session
+from gato.play.steering import Pilot
 from gato.play.words import Interpreter, sayable
 from gato.play.world import World
 from gato.serve import listening
@@ -47,6 +48,8 @@ MOST_READ = 8 * MOST_BYTES
 """Bytes of a message that are read at all, so that one that is too large can be told so; beyond, it is hung up on."""
 BREATH = 0.02
 """s between two wishes of a viewer: whoever sends them without end takes no more of the others' time than that."""
+ASKED = 0.25
+"""s between two words for a planner: each is a question at once."""
 MOST_FRAMES = 32
 """That wait for a viewer who reads slowly; beyond, the oldest are left out."""
 MOST_UNSENT = 1 << 16
@@ -137,17 +140,17 @@ class PlayServer:
         model: str,
         body: str,
         token: str,
-        planner: Planner | None = None,
+        pilot: Pilot | None = None,
     ) -> None:
         """`bodies`: name -> skills that it is offered, id -> words. `body`: the one that viewers meet first. `token`:
-        what they must bring; "" for nothing. `planner`: who may be asked to steer."""
-        self._world, self._interpreter, self._bodies, self._planner = world, interpreter, bodies, planner
+        what they must bring; "" for nothing. `pilot`: who may be asked to steer."""
+        self._world, self._interpreter, self._bodies, self._pilot = world, interpreter, bodies, pilot
         self._about: dict[str, object] = {
             "event": "hello",
             "model": model,
             "version": gato.__version__,
             "bodies": bodies,
-            "planner": planner.name if planner else "",
+            "has_planner": pilot is not None,
         }
         self._body, self._token, self._is_local = body, token, True
         self._files = {f"/{path.name}": path for path in PAGE.iterdir()} | {"/": PAGE / "index.html"}
@@ -251,9 +254,10 @@ class PlayServer:
                 meaning = await asyncio.to_thread(self._interpreter.understand, body, wish.text)
                 self._world.say(session, body, meaning)
             case "ask":
-                if self._planner is None:
+                if self._pilot is None:
                     raise ValueError("no planner is here; start the page with gato play MODEL --planner NAME")
-                self._world.ask(session, body, self._planner, self._bodies[body], sayable(wish.text))
+                self._world.ask(session, body, self._pilot, self._bodies[body], sayable(wish.text))
+                await asyncio.sleep(ASKED)
             case "body":
                 if wish.text not in self._bodies:
                     raise ValueError(f'no body "{wish.text}" to play; {near_match(wish.text, self._bodies)}')
@@ -269,6 +273,15 @@ class PlayServer:
     def _enter(self, session: Session, body: str) -> str:
         self._world.enter(session, body, self._interpreter.understand(body, first_skill(self._bodies[body])))
         return body
+
+
+@dataclass(frozen=True)
+class Helpers:
+    """Language models beside the generalist."""
+
+    hear: Callable[[str, str], str | None] | None = None
+    """(body, sentence) -> what to tell the body, None where nothing that it can do."""
+    pilot: Pilot | None = None
 
 
 def offered(catalogue: Catalogue) -> dict[str, dict[str, str]]:
@@ -295,12 +308,12 @@ def play_model(
     port: int,
     token: str,
     is_opened: bool,
-    hear: Callable[[str, str], str | None] | None,
-    planner: Planner | None,
+    find_helpers: Callable[[], Helpers],
 ) -> None:
     """Show the model until Ctrl-C, which is a KeyboardInterrupt with a sentence, or SIGTERM, which is the same.
 
-    `name` is what `find_model` takes. `body`: "" for the first. `is_opened`: a browser, too. ValueError where there is
+    `name` is what `find_model` takes. `body`: "" for the first. `is_opened`: a browser, too. `find_helpers` is called
+    once the rest is known to fit, since it may take long. ValueError where there is
     no such model or body, or the port is taken.
     """
     check_door(host, token, "use up this machine's time")
@@ -310,6 +323,7 @@ def play_model(
         raise ValueError(f"{name} knows none of the bodies that can be simulated here: {', '.join(BODIES)}")
     if body not in ("", *bodies):
         raise ValueError(f'{name} knows no body "{body}" that can be simulated here; {near_match(body, bodies)}')
+    helpers = find_helpers()
     torch.set_num_threads(1)  # products are small; another thread would be taken from the browser and the physics
 
     def begun(bound: int) -> None:
@@ -321,8 +335,8 @@ def play_model(
 
     with World(model, MOST_SESSIONS) as world:
         first = body or next(iter(bodies))
-        interpreter = Interpreter(catalogue, hear)
-        server = PlayServer(world, interpreter, bodies, model=name, body=first, token=token, planner=planner)
+        interpreter = Interpreter(catalogue, helpers.hear)
+        server = PlayServer(world, interpreter, bodies, model=name, body=first, token=token, pilot=helpers.pilot)
         asyncio.run(until_stopped(server.listen(host, port), begun))
     raise KeyboardInterrupt(f"{server.num_viewers} viewers saw {world.spent.steps} control steps")
 

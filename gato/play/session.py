@@ -56,8 +56,8 @@ class Session:
         """An event, with its simulated time."""
         self.deliver({"event": event, "time": self.time if self.body else 0.0, **told})
 
-    def tell_words(self, note: str = "") -> None:
-        """What the body is told now."""
+    def tell_words(self, note: str | None = None) -> None:
+        """What the body is told now. `note`: how somebody was understood; None where nobody has just said anything."""
         reading = get_skill(self.skill).reading if self.skill else None
         self.tell("told", prompt=self.prompt, skill=self.skill, reading=reading, note=note)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -18,29 +19,46 @@ from gato.planner.situation import Planner, Situation
 from gato.skills.bodies import Body
 from gato.skills.plan import AVERAGE
 
-TIMING = Timing(every=1.0, is_real_time=True)
+EVERY = 1.0
+"""s of simulated time from one question to the next."""
 START = "start"
-"""The only thing that there is to see on the page's floor: where the body stood when it was asked."""
+"""The only thing that there is to see on the page's floor: where the body stood when it was asked, or began anew."""
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Who may be asked to steer, and how long they are waited for."""
+
+    planner: Planner
+    timeout: float = 5.0
+    """s of simulated time."""
+
+    def asker(self) -> Asker:
+        """For one place at a time, whoever has it: a planner that hangs is asked no more from there."""
+        return Asker(self.planner, Timing(every=EVERY, timeout=self.timeout, is_real_time=True))
 
 
 class Steering:
     """Of one body, until it is told something itself."""
 
-    def __init__(self, planner: Planner, body: Body, skills: Mapping[str, str], goal: str, start: Pose | None) -> None:
+    def __init__(self, asker: Asker, body: Body, skills: Mapping[str, str], goal: str, start: Pose | None) -> None:
         """`skills`: id -> the words that may be chosen. `start`: None where a body does not say where it stands."""
         self.goal, self.instruction = goal, ""
         self.skill_of = {words: skill for skill, words in skills.items()}
-        self._planner, self._body = planner, body
+        self._asker, self._body = asker, body
         self.begin(start)
 
     def begin(self, start: Pose | None) -> None:
         """Also again, at the start of an episode, with the same wish: what is on its way is not heard any more."""
-        self._start, self._mind = start, Mind(Asker(self._planner, TIMING), "")
+        self._start, self._mind = start, Mind(self._asker, "")
         self._readings: deque[np.ndarray] = deque(maxlen=max(round(AVERAGE / self._body.dt), 1))
 
     def decide(self, now: float, readings_R: np.ndarray, stand: Callable[[], Pose | None]) -> Decision | None:
-        """After every control step, `now` s since the body began; `stand` is called when it is time to ask."""
+        """After every control step, `now` s since the body began; `stand` is called when it is time to ask. Nothing is
+        asked while a question of before is on its way, or who was not there is left alone."""
         self._readings.append(readings_R)
+        if not (self._mind.is_waiting or self._asker.is_ready):
+            return None
         return self._mind.decide(now, self.instruction, lambda: self._look(now, stand()))
 
     def _look(self, now: float, pose: Pose | None) -> Situation:

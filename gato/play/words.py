@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,8 +39,10 @@ class Meaning:
 
 
 def sayable(text: str) -> str:
-    """On one line; ValueError where nothing is said."""
+    """On one line; ValueError where nothing is said, or what no keyboard types."""
     text = " ".join(text.split())
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+        raise ValueError("there are control characters in it; say it in plain letters")
     if not any(map(str.isalnum, text)):
         raise ValueError('nothing was said; say what to do, such as "turn left"')
     return text

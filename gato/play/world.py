@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from gato.model.gato import Gato
-from gato.planner.situation import Planner
 from gato.play.room import Room, Spent
 from gato.play.session import Session
+from gato.play.steering import Pilot
 from gato.play.words import Meaning
 
 MOST_ORDERS = 64
@@ -69,9 +69,9 @@ class World:
         """What it meant to that body; nothing if it has another one by now."""
         self._do(session, lambda room: room.say(session, meaning) if room.body.name == body else None)
 
-    def ask(self, session: Session, body: str, planner: Planner, skills: Mapping[str, str], words: str) -> None:
+    def ask(self, session: Session, body: str, pilot: Pilot, skills: Mapping[str, str], words: str) -> None:
         """A planner steers that body after a goal in words; nothing if it has another one by now."""
-        self._do(session, lambda room: room.ask(session, planner, skills, words) if room.body.name == body else None)
+        self._do(session, lambda room: room.ask(session, pilot, skills, words) if room.body.name == body else None)
 
     def pause(self, session: Session, is_on: bool) -> None:
         """Its time stands still, or goes on."""

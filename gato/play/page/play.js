@@ -41,7 +41,7 @@ function connect() {
   own.onmessage = ({ data }) => own === socket && (typeof data === "string" ? hear(JSON.parse(data)) : show(data));
   own.onclose = (event) => {
     if (own !== socket) return;
-    for (const one of document.querySelectorAll("#tools button, #body, #skills button")) one.disabled = true;
+    for (const one of document.querySelectorAll("#tools button, #body, #skills button, #ask, #take")) one.disabled = true;
     recorder?.stop(); // what there is of the clip is kept
     if (isRefused) return;
     if (event.code !== FULL) answer(event.code === TOO_MUCH ? "that was too much for one message" : "not connected; trying again", true);
@@ -61,9 +61,9 @@ const hearing = {
     answer("");
     $("model").textContent = `${told.model} · gato ${told.version}`;
     $("body").replaceChildren(...Object.keys(told.bodies).map((name) => new Option(name, name)));
-    for (const one of document.querySelectorAll("#tools button, #body")) one.disabled = false;
-    $("ask").hidden = !told.planner;
-    $("ask").title = `${told.planner} chooses, again and again, what the body does`;
+    for (const one of document.querySelectorAll("#tools button, #body, #ask, #take")) one.disabled = false;
+    $("ask").hidden = !told.has_planner;
+    $("ask").title = "a language model chooses, again and again, what the body does";
     $("record").disabled = !view || !clip || !view.canvas.captureStream;
     if ($("record").disabled) $("record").title = "this browser cannot record the picture";
   },
@@ -78,6 +78,7 @@ const hearing = {
     $("body").value = told.body;
     pause(false);
     for (const id of ["planned", "planner"]) $(id).hidden = true; // of the body before
+    $("ask").textContent = "Ask planner";
     for (const id of ["plan", "decisions"]) $(id).replaceChildren();
     plots.measure(told.readings);
     view?.show(told.scene);
@@ -96,7 +97,7 @@ const hearing = {
     $("prompt").textContent = `“${told.prompt}”`;
     for (const one of $("skills").children) one.setAttribute("aria-pressed", String(one.dataset.skill === told.skill));
     plots.mark(told.reading);
-    answer(told.note);
+    if (told.note !== null) answer(told.note);
     log(told.time, `told “${told.prompt}”`);
   },
   plan(told) {
@@ -113,6 +114,9 @@ const hearing = {
   steered(told) {
     $("planner").hidden = false;
     $("planner").classList.toggle("over", !told.goal);
+    $("take").hidden = !told.goal;
+    $("ask").textContent = told.goal ? "Tell planner" : "Ask planner";
+    if (told.goal && !told.instruction) $("decisions").replaceChildren();
     if (told.goal) $("goal").textContent = told.instruction ? `“${told.goal}”, but now “${told.instruction}”` : `“${told.goal}”`;
     answer("");
     log(told.time, told.goal ? `the planner is asked for “${told.instruction || told.goal}”` : "the planner steers no more");
@@ -127,9 +131,11 @@ const hearing = {
     line.classList.toggle("wrong", Boolean(told.error));
     line.append(more);
     $("decisions").prepend(line);
-    while ($("decisions").children.length > MOST_DECIDED) $("decisions").lastChild.remove();
+    const old = [...$("decisions").children].slice(MOST_DECIDED).filter((one) => !one.querySelector("[open]"));
+    for (const one of old) one.remove();
   },
   begun(told) {
+    if ($("decisions").children.length) $("decisions").prepend(Object.assign(document.createElement("li"), { textContent: "begun anew" }));
     $("event").textContent = told.why ? `begun anew: ${told.why}` : "";
     log(told.time, `begun${told.why ? `: ${told.why}` : ""}`);
   },
@@ -217,6 +223,7 @@ $("speak").onsubmit = (event) => {
   speak("say");
 };
 $("ask").onclick = () => speak("ask");
+$("take").onclick = () => send({ say: seen.told.skill ?? seen.told.prompt }); // goes on with what it does
 $("words").onkeydown = (event) => {
   const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
   if (event.key === "Escape") $("words").value = "";
