@@ -23,7 +23,7 @@ from gato.language import classifier
 from gato.language.classifier import SentenceClassifier
 from gato.language.encoder import SentenceEncoder
 from gato.language.sayings import examples
-from gato.language.speech import Heard, Listener, offered
+from gato.language.speech import PREFERRED, Heard, Listener, offered
 from gato.runs import write_json
 from gato.skills.bodies import BODIES
 from gato.specs import share_interval
@@ -88,11 +88,11 @@ def calibrate(listener: Listener, rows: list[Row]) -> str:
     lines = ["threshold  right  declined"]
     for threshold in np.arange(0.05, 1, 0.05):
         right = [
-            _meant(one) >= threshold and one.ranked[0][0] == f"{row[0]}/{row[2]}"
+            _meant(one) >= threshold and _is_clear(one) and one.ranked[0][0] == f"{row[0]}/{row[2]}"
             for row, one in heard
             if row[2] != NONE
         ]
-        declined = [_meant(one) < threshold for row, one in heard if row[2] == NONE]
+        declined = [_meant(one) < threshold or not _is_clear(one) for row, one in heard if row[2] == NONE]
         lines.append(f"{threshold:9.2f}  {np.mean(right):.3f}  {np.mean(declined):.3f}")
     return "\n".join(lines)
 
@@ -114,6 +114,10 @@ def _name(one: Heard) -> str:
 
 def _meant(one: Heard) -> float:
     return sum(probability for _, probability in one.ranked)
+
+
+def _is_clear(one: Heard) -> bool:
+    return one.ranked[0][1] >= PREFERRED * _meant(one)
 
 
 def _share(is_right: list[bool]) -> dict[str, Any]:

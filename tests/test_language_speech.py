@@ -104,6 +104,13 @@ def test_what_cannot_be_heard_is_declined(listener: Listener, sentence: str, rea
     assert listener.hear("ant", sentence).reason.startswith(reason)
 
 
+def test_what_may_mean_two_skills_is_asked_about(listener: Listener) -> None:
+    heard = listener.hear("ant", "circle")
+    assert (heard.skill, heard.ranked[0][1] > 0.4) == (None, True)
+    assert heard.reason.startswith("not clear which is meant: ")
+    assert '"walk in a left circle"' in heard.reason and '"walk in a right circle"' in heard.reason
+
+
 def test_a_body_is_heard_by_its_own_skills(listener: Listener) -> None:
     assert listener.hear("hopper", "bounce ahead like a kangaroo").skill == "hopper/hop-forward"
     with pytest.raises(ValueError, match='did you mean "hopper"'):

@@ -19,6 +19,8 @@ from gato.skills.table import Skill, get_skill, skills_of
 
 THRESHOLD = 0.5
 """Probability that any skill is meant, below which a body declines; set on benchmarks/sentences/calibration.tsv."""
+PREFERRED = 0.55
+"""Share of that probability which the likeliest skill has, below which a body asks which is meant; set there, too."""
 MOST_CHARACTERS = 500
 """What is longer is declined."""
 
@@ -69,7 +71,7 @@ class Listener:
         self.judge = judge
 
     def hear(self, body: str, sentence: str) -> Heard:
-        """What is meant. Declines what is empty or endless; ValueError for an unknown body."""
+        """What is meant. Declines what is empty or endless, or may be two things as well; ValueError for an unknown body."""
         skills = offered(body)
         text = " ".join("".join(letter if letter.isprintable() else " " for letter in sentence).split())
         if not any(map(str.isalnum, text)):
@@ -83,6 +85,9 @@ class Listener:
         if meant < THRESHOLD:
             known = ", ".join(f'"{skill.prompt}"' for skill in skills)
             return Heard(body, sentence, ranked, None, f"none of {body}'s skills ({meant:.2f} < {THRESHOLD}): {known}")
+        if ranked[0][1] < PREFERRED * meant:
+            known = " or ".join(f'"{get_skill(skill).prompt}"' for skill, _ in ranked[:2])
+            return Heard(body, sentence, ranked, None, f"not clear which is meant: {known}")
         return Heard(body, sentence, ranked, ranked[0][0], "")
 
 
