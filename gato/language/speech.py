@@ -71,7 +71,7 @@ class Listener:
         self.judge = judge
 
     def hear(self, body: str, sentence: str) -> Heard:
-        """What is meant. Declines what is empty, endless, or may be two things as well; ValueError for an unknown body."""
+        """What is meant. Declines what is empty, endless, or may as well be two things; ValueError for no body."""
         skills = offered(body)
         text = " ".join("".join(letter if letter.isprintable() else " " for letter in sentence).split())
         if not any(map(str.isalnum, text)):
