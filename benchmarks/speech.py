@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from gato.data.cache import cache_root
 from gato.language import classifier
 from gato.language.classifier import SentenceClassifier
 from gato.language.encoder import SentenceEncoder
 from gato.language.sayings import examples
-from gato.language.speech import PREFERRED, Heard, Listener, offered
+from gato.language.speech import Heard, Listener, offered
 from gato.runs import write_json
 from gato.skills.bodies import BODIES
 from gato.specs import share_interval
@@ -75,7 +74,7 @@ def measure(listener: Listener, rows: list[Row]) -> dict[str, Any]:
         "declined": _share([one.skill is None for one in foreign]),
         "milliseconds": {"p50": round(float(p50), 2), "p99": round(float(p99), 2)},
         "mistakes": [
-            f"{row[0]}: {row[1]} ({row[2]}) -> {_name(one)} {_meant(one):.2f}"
+            f"{row[0]}: {row[1]} ({row[2]}) -> {_name(one)} {one.meant:.2f}"
             for row, one in pairs
             if _name(one) != row[2]
         ],
@@ -88,11 +87,11 @@ def calibrate(listener: Listener, rows: list[Row]) -> str:
     lines = ["threshold  right  declined"]
     for threshold in np.arange(0.05, 1, 0.05):
         right = [
-            _meant(one) >= threshold and _is_clear(one) and one.ranked[0][0] == f"{row[0]}/{row[2]}"
+            one.meant >= threshold and one.is_clear and one.ranked[0][0] == f"{row[0]}/{row[2]}"
             for row, one in heard
             if row[2] != NONE
         ]
-        declined = [_meant(one) < threshold or not _is_clear(one) for row, one in heard if row[2] == NONE]
+        declined = [one.meant < threshold or not one.is_clear for row, one in heard if row[2] == NONE]
         lines.append(f"{threshold:9.2f}  {np.mean(right):.3f}  {np.mean(declined):.3f}")
     return "\n".join(lines)
 
@@ -103,21 +102,13 @@ def write_layers() -> None:
     found = SentenceClassifier(SentenceEncoder.load())
     for body in BODIES:
         found.chances(offered(body), "hello")
-        name = classifier.layer_name(found.encoder, examples(offered(body)))
+        learned = classifier.layer_path(classifier.layer_name(found.encoder, examples(offered(body))))
         classifier.SHIPPED.mkdir(exist_ok=True)
-        shutil.copyfile(cache_root() / "language" / name, classifier.SHIPPED / name)
+        shutil.copy(learned, classifier.SHIPPED)
 
 
 def _name(one: Heard) -> str:
     return NONE if one.skill is None else one.skill.split("/")[1]
-
-
-def _meant(one: Heard) -> float:
-    return sum(probability for _, probability in one.ranked)
-
-
-def _is_clear(one: Heard) -> bool:
-    return one.ranked[0][1] >= PREFERRED * _meant(one)
 
 
 def _share(is_right: list[bool]) -> dict[str, Any]:

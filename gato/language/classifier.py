@@ -22,6 +22,7 @@ from gato.language.sayings import examples
 from gato.skills.table import Skill
 
 SHIPPED = Path(__file__).with_name("layers")
+"""What comes with Gato; what is learned here is kept in the cache."""
 SHARPNESS, DECAY = 8.0, 3e-4
 """Scale of the vectors, and the weights' penalty; both chosen on benchmarks/sentences/calibration.tsv."""
 
@@ -53,7 +54,7 @@ def _kept_layer(encoder: SentenceEncoder, skills: Sequence[Skill]) -> np.ndarray
     """(C + 1, D + 1) float32 weights with the bias last: learned once for an encoder and a list of sentences."""
     pairs = examples(skills)
     name = layer_name(encoder, pairs)
-    path = cache_root() / "language" / name
+    path = layer_path(name)
     for kept in (SHIPPED / name, path):
         if kept.is_file():
             return np.asarray(load_file(kept)["layer"])
@@ -71,6 +72,11 @@ def layer_name(encoder: SentenceEncoder, pairs: Sequence[tuple[str, Skill | None
     """Of the file: another one for whatever the layer hangs on."""
     told = json.dumps([encoder.digest, SHARPNESS, DECAY, [(text, skill and skill.id) for text, skill in pairs]])
     return f"{hashlib.sha256(told.encode()).hexdigest()[:24]}.safetensors"
+
+
+def layer_path(name: str) -> Path:
+    """Where one that was learned here is kept."""
+    return cache_root() / "language" / name
 
 
 def _learn(vectors_ND: np.ndarray, wanted_N: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ as it is: it is told the skill's canonical prompt.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,6 +42,16 @@ class Heard:
     def prompt(self) -> str | None:
         """What to tell the body; None where the sentence is declined."""
         return None if self.skill is None else get_skill(self.skill).prompt
+
+    @property
+    def meant(self) -> float:
+        """Probability that any skill is meant."""
+        return sum(probability for _, probability in self.ranked)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether one skill stands out among those that may be meant."""
+        return self.ranked[0][1] >= PREFERRED * self.meant
 
     def json(self) -> dict[str, Any]:
         """As `gato say --json` prints it."""
@@ -81,14 +91,15 @@ class Listener:
         chance_C = self.judge.chances(skills, text)
         order = np.argsort(-chance_C[:-1], kind="stable")
         ranked = tuple((skills[place].id, float(chance_C[place])) for place in order)
-        meant = float(1 - chance_C[-1])
-        if meant < THRESHOLD:
+        heard = Heard(body, sentence, ranked, ranked[0][0], "")
+        if heard.meant < THRESHOLD:
             known = ", ".join(f'"{skill.prompt}"' for skill in skills)
-            return Heard(body, sentence, ranked, None, f"none of {body}'s skills ({meant:.2f} < {THRESHOLD}): {known}")
-        if ranked[0][1] < PREFERRED * meant:
+            reason = f"none of {body}'s skills ({heard.meant:.2f} < {THRESHOLD}): {known}"
+            return replace(heard, skill=None, reason=reason)
+        if not heard.is_clear:
             known = " or ".join(f'"{get_skill(skill).prompt}"' for skill, _ in ranked[:2])
-            return Heard(body, sentence, ranked, None, f"not clear which is meant: {known}")
-        return Heard(body, sentence, ranked, ranked[0][0], "")
+            return replace(heard, skill=None, reason=f"not clear which is meant: {known}")
+        return heard
 
 
 def offered(body: str) -> tuple[Skill, ...]:
