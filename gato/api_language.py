@@ -38,7 +38,7 @@ def say(sentence: str, *, body: str, encoder: str = "", judge: str = "") -> dict
     Needs gato-agent[language], or an encoder of your own. `gato eval MODEL --free-speech` hears a file of prompts so.
 
     Example:
-        gato say "mind going round to the left?" --body ant
+        gato say "mind swinging round to the left?" --body ant
 
     Args:
         sentence: What somebody says.
