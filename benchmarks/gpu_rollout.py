@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
-from gato.model.trunk import Place
+from gato.model.trunk import Piece
 from gato.rollout.agent import Agent
 
 BODY = "half-cheetah"
@@ -48,35 +48,37 @@ class GraphAgent(Agent):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self._recorded: dict[Any, tuple[torch.cuda.CUDAGraph, Tensor, Place, Tensor]] = {}
+        self._recorded: dict[Any, tuple[torch.cuda.CUDAGraph, Piece, Tensor]] = {}
         self._of: Any = None
 
-    def _run_trunk(self, hidden_BSD: Tensor, place: Place) -> Tensor:
+    def _run_trunk(self, piece: Piece) -> Tensor:
         if self._of is not self._cache:
             self._recorded.clear()
             self._of = self._cache
-        key = (hidden_BSD.shape, len(self._alive))
+        key = (piece.hidden_BSD.shape, len(self._alive))
         if key not in self._recorded:
-            self._recorded[key] = self._record(hidden_BSD.clone(), replace(place))
-        graph, hidden, at, out = self._recorded[key]
-        hidden.copy_(hidden_BSD)
+            self._recorded[key] = self._record(
+                replace(piece, hidden_BSD=piece.hidden_BSD.clone(), place=replace(piece.place))
+            )
+        graph, at, out = self._recorded[key]
+        at.hidden_BSD.copy_(piece.hidden_BSD)
         for name in ("rotary_BS", "visible_BSL", "rows_B", "entries_BS"):
-            getattr(at, name).copy_(getattr(place, name))
+            getattr(at.place, name).copy_(getattr(piece.place, name))
         graph.replay()
         return out.clone()
 
-    def _record(self, hidden: Tensor, place: Place) -> tuple[torch.cuda.CUDAGraph, Tensor, Place, Tensor]:
+    def _record(self, piece: Piece) -> tuple[torch.cuda.CUDAGraph, Piece, Tensor]:
         """To write keys and values twice is to write them once, so that the rehearsals do no harm."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(2):
-                super()._run_trunk(hidden, place)
+                super()._run_trunk(piece)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            out = super()._run_trunk(hidden, place)
-        return graph, hidden, place, out
+            out = super()._run_trunk(piece)
+        return graph, piece, out
 
 
 def observations(envs: int, steps: int) -> np.ndarray:
@@ -131,9 +133,9 @@ def measure_way(size: str, way: Way, bench: Bench) -> dict[str, Any]:
 class ReEncoding(Agent):
     """The same contexts without a cache: whatever was encoded is encoded again."""
 
-    def _encode(self, num_now: int) -> Tensor:
+    def _pieces(self, index: int) -> list[Piece]:
         self._cached_B[:] = 0
-        return super()._encode(num_now)
+        return super()._pieces(index)
 
 
 def smoke(size: str, bench: Bench) -> dict[str, Any]:
@@ -182,8 +184,8 @@ def _distance(model: Gato) -> float:
 class _Heard(Agent):
     mean: Tensor
 
-    def _distribution(self, index: int) -> Any:
-        found = super()._distribution(index)
+    def _distribution(self, index: int, hidden_BD: Tensor) -> Any:
+        found = super()._distribution(index, hidden_BD)
         self.mean = found.mean_GM  # type: ignore[attr-defined]
         return found
 

@@ -27,14 +27,18 @@ async def view(address: str, body: str, seconds: float) -> dict[str, object]:
         await socket.send(json.dumps({"body": body}))
         while isinstance(item := await socket.recv(), bytes) or json.loads(item).get("body") != body:
             pass
-        began, first, shown, moments, frames, said_at, words = 0.0, 0.0, 0.0, 0, 0, 0.0, 0
+        began, first, shown, moments, frames, words = 0.0, 0.0, 0.0, 0, 0, 0
+        said_at = said_when_shown = 0.0
         opened = time.perf_counter()
         while not began or time.perf_counter() - began < seconds:
             item, now = await socket.recv(), time.perf_counter()
             if isinstance(item, str):
-                if said_at and json.loads(item)["event"] == "told":
+                told = json.loads(item)
+                if said_at and told["event"] == "begun":
+                    said_at = 0.0  # time begins anew
+                elif said_at and told["event"] == "told":
                     found["reply_ms"].append(1e3 * (now - said_at))
-                    found["simulated_s"].append(max(json.loads(item)["time"] - shown, 0.0))
+                    found["simulated_s"].append(told["time"] - said_when_shown)
                     said_at = 0.0
                 continue
             shown, count, _ = struct.unpack_from("<3d", item)
@@ -47,7 +51,7 @@ async def view(address: str, body: str, seconds: float) -> dict[str, object]:
             moments, frames = moments + int(count), frames + 1
             if not said_at and now - began > words:
                 words += 1
-                said_at = time.perf_counter()
+                said_at, said_when_shown = time.perf_counter(), shown
                 await socket.send(json.dumps({"say": list(skills)[words % len(skills)]}))
         lasted = now - began
     return {"body": body, "poses_per_second": moments / lasted, "frames_per_second": frames / lasted, **found}

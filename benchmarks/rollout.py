@@ -18,7 +18,7 @@ import logging
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from transformers import DecisionTransformerConfig, DecisionTransformerModel
 
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
+from gato.model.trunk import Piece
 from gato.rollout.agent import Agent
 from gato.sequences import Layout
 from gato.skills.bodies import get_body
@@ -50,7 +51,14 @@ RESULT = Path(__file__).parent / "results" / "rollout.json"
 class ReEncoding(Agent):
     """The same contexts, hence the same actions, without a cache."""
 
-    def _encode(self, num_now: int) -> Tensor:
+    def _pieces(self, index: int) -> list[Piece]:
+        self._index = index
+        return []
+
+    def _run(self, pieces: Sequence[Piece]) -> list[Tensor]:
+        return []
+
+    def _joined(self, outs: Sequence[Tensor]) -> Tensor:
         length_B = self.rows.step_mask_BT.sum(1)
         longest = int(length_B.max()) + 1
         rows = replace(
@@ -59,7 +67,7 @@ class ReEncoding(Agent):
             action_BTA=self.rows.action_BTA[:, :longest],
             step_mask_BT=np.arange(longest) <= length_B[:, None],
         )
-        place_B = self._num_prompt + length_B * self.body.steps.positions + num_now - 1
+        place_B = self._num_prompt + length_B * self.body.steps.positions + self.body.steps.readout + self._index
         return self.model.hidden([rows])[0][torch.arange(len(place_B)), torch.from_numpy(place_B)]
 
 

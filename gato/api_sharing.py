@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +55,9 @@ def push(what: str, repository: str, *, private: bool = False, yes: bool = False
     return push_parcel(what, repository, is_private=private, is_sent=yes)
 
 
-def serve(model: str, *, host: str = "127.0.0.1", port: int = 8000, token: str = "") -> None:
+def serve(
+    model: str, *, host: str = "127.0.0.1", port: int = 8000, token: str = "", robots: Sequence[str] = ()
+) -> None:
     """Act for other people's robots and simulators over websockets, told in words, until Ctrl-C.
 
     Needs gato-agent[serve]. What is sent is in docs/serve.md, and the other side in Python is gato.client.
@@ -67,11 +70,16 @@ def serve(model: str, *, host: str = "127.0.0.1", port: int = 8000, token: str =
         host: Address to listen at; 0.0.0.0 for all of this machine, and then better with --token.
         port: Port to listen at; 0 for any free one, which is told.
         token: What clients must bring to be served; a --config file keeps it out of the list of processes.
+        robots: FILE.yaml of each robot of your own that the model was taught, so that its skills are known.
     """
     try:
         from gato.serve.server import serve_model
     except ModuleNotFoundError as error:
         raise ValueError(f'gato serve needs {error.name}; pip install "gato-agent[serve]"') from error
+    from gato.skills.robots.known import named_body
+
+    for robot in robots:
+        named_body(robot)
     serve_model(model, host=host, port=port, token=token)
 
 

@@ -71,7 +71,7 @@ class Client:
             """What the model can do: `bodies`, each with its spaces, statistics and skills."""
             if (spoken := self.metadata.get("protocol")) != PROTOCOL:
                 raise ServerError(f"{address} speaks protocol {spoken}, and this is {PROTOCOL}; install its gato-agent")
-        except (ServerError, OSError):
+        except Exception:  # also what no server of Gato would send
             self.close()
             raise
 

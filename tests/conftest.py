@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toys
+from browsing import chromium
 
 from gato.skills.bodies import BODIES
 from gato.skills.robots import known
@@ -56,3 +58,10 @@ def toy_config(recorded_toys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(recorded_toys / "minari"))
     monkeypatch.setenv("GATO_CACHE", str(recorded_toys / "cache"))
     return recorded_toys / "toy.yaml"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Of one file only: while it is open, a loop runs here, and asyncio runs none beside it."""
+    with chromium() as one:
+        yield one

@@ -36,8 +36,8 @@ class Heard(Agent):
         super().__init__(*args, **keywords)
         self.distributions: list[Distribution] = []
 
-    def _distribution(self, index: int) -> Distribution:
-        self.distributions.append(super()._distribution(index))
+    def _distribution(self, index: int, hidden_BD: torch.Tensor) -> Distribution:
+        self.distributions.append(super()._distribution(index, hidden_BD))
         return self.distributions[-1]
 
 

@@ -1,4 +1,4 @@
-"""A few seconds of the soak that benchmarks/serve_soak.py runs for an hour; batches against one at a time, in small."""
+"""A minute of the soak that benchmarks/serve_soak.py runs for an hour; batches against one at a time, in small."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gato.rollout.agent import Agent
 
 
 def test_clients_that_come_go_stall_and_send_rubbish_harm_nobody() -> None:
-    figures = soak(3)
+    figures = soak(60)
     assert min(figures[name] for name in ("actions", "together", "visits", "refusals", "rude")) > 0
     assert figures["served_actions"] >= figures["actions"]
 

@@ -204,7 +204,12 @@ def test_a_server_is_asked_again_after_pauses_that_double(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("name", "model", "told"),
-    [("rul", "", "neither a folder nor a Hub id"), ("rule", "x", "is for a server"), ("ftp://x/v1", "", "address")],
+    [
+        ("rul", "", "neither a folder nor a Hub id"),
+        ("", "", "no language model is named"),
+        ("rule", "x", "is for a server"),
+        ("ftp://x/v1", "", "address"),
+    ],
 )
 def test_what_is_no_judge_is_refused(name: str, model: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from gato.language import classifier
+from gato.language import classifier, pretrained
 from gato.language.classifier import SentenceClassifier
 from gato.language.encoder import SentenceEncoder
 from gato.language.likelihood import HEARD, NONE, UNHEARD, LikelihoodJudge
+from gato.language.pretrained import language_folder
 from gato.language.sayings import examples
-from gato.language.speech import MOST_CHARACTERS, Listener, offered
+from gato.language.speech import MOST_CHARACTERS, Heard, Listener, offered
 from gato.skills.bodies import BODIES
-from gato.skills.table import SKILLS
+from gato.skills.table import SKILLS, Skill, skills_of
 
 ANT = offered("ant")
 
@@ -117,6 +121,25 @@ def test_a_body_is_heard_by_its_own_skills(listener: Listener) -> None:
         listener.hear("hoper", "bounce ahead")
 
 
+def test_a_body_that_is_told_in_numbers_only_hears_no_words() -> None:
+    """Bug: IndexError, after a layer was learned for it."""
+
+    class Learning:
+        def chances(self, skills: Sequence[Skill], text: str) -> np.ndarray:
+            raise AssertionError("a layer is learned for nothing")
+
+    for skill in [one for one in skills_of("hopper") if not one.is_commanded]:
+        del SKILLS[skill.id]
+    told = 'hopper is told in numbers only, such as "forward_speed=2.5"; got "hop on"'
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        Listener(Learning()).hear("hopper", "hop\non")
+
+
+def test_where_nothing_was_heard_nothing_is_clear() -> None:
+    """Bug: IndexError."""
+    assert not Heard("ant", "", (), None, "nothing was said").is_clear
+
+
 def test_a_layer_is_learned_once(
     listener: Listener, encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,3 +190,38 @@ def test_a_folder_without_a_language_model_is_refused(tmp_path: Path) -> None:
         LikelihoodJudge(tmp_path)
     with pytest.raises(ValueError, match="neither a folder nor a Hub id"):
         SentenceEncoder.load("no such/thing at all")
+
+
+def test_damaged_weights_are_refused_in_one_line(causal: Path, tmp_path: Path) -> None:
+    """Weights cut short, and those of another size than the config says, raised errors that nobody expected."""
+    cut, other = (Path(shutil.copytree(causal, tmp_path / name)) for name in ("cut", "other"))
+    weights = cut / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-64])
+    config = other / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"n_embd": 32}))
+    for folder in (cut, other):
+        with pytest.raises(ValueError, match=f"{folder.name} holds no causal language model") as found:
+            LikelihoodJudge(folder)
+        assert len(str(found.value).splitlines()) == 1
+
+
+def test_a_mistyped_path_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not be fetched, and the name and the network were to be checked."""
+    asked: list[str] = []
+
+    def fetch(name: str, *_: object, **__: object) -> Path:
+        asked.append(name)
+        return tmp_path
+
+    monkeypatch.setattr(pretrained, "fetch", fetch)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "workspace").mkdir()
+    with pytest.raises(ValueError, match="workspace/typo is neither a folder nor a Hub id"):
+        language_folder("workspace/typo")
+    assert language_folder("somebody/typo") == tmp_path and asked == ["somebody/typo"]
+
+
+def test_an_empty_name_is_no_language_model() -> None:
+    """It was the sentence encoder, which "holds no causal language model"."""
+    with pytest.raises(ValueError, match="no language model is named; name a folder or a Hub id"):
+        language_folder("")

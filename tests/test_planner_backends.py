@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -95,11 +96,15 @@ def test_it_goes_round_what_it_avoids_on_the_nearer_side() -> None:
         ("stop! the ball is 2 m away", "stand still", False),
         ("walk left, then turn right", "walk forward", True),
         ("walk forward, avoid the ball", "walk left", False),
+        ("stop going around the ball", "walk forward", True),
+        ("please quit walking round the ball!", "walk forward", True),
+        ("stop! keep away from the ball", "walk left", False),
+        ("walk around the ball, then stop", "walk left", False),
     ],
 )
 def test_it_follows_what_it_understands_and_declines_the_rest(instruction: str, option: str, is_declined: bool) -> None:
     """The ball lies a little to the right of the way: round it means 60 degrees to the left. What held the words "ball"
-    and "avoid" or "away" was taken for a request to avoid it, whatever else it said."""
+    and "avoid" or "away" was taken for a request to avoid it, whatever else it said; with "stop" before it, too."""
     choice = Scripted().decide(situation(0, -1, instruction=instruction))
     assert (choice.option, bool(choice.remark)) == (option, is_declined)
 
@@ -188,6 +193,8 @@ def test_what_is_no_language_model_is_refused_in_one_line(tmp_path: Path) -> Non
         find_planner(str(tmp_path / "empty"))
     with pytest.raises(ValueError, match="neither a folder nor a Hub id"):
         find_planner("scriptd")
+    with pytest.raises(ValueError, match="no language model is named"):
+        find_planner("")
     with pytest.raises(ValueError, match="server_model x is for a server; got the planner scripted"):
         find_planner("scripted", server_model="x")
 
@@ -321,6 +328,7 @@ def test_quotes_a_stop_and_thoughts_around_an_answer_do_not_matter(
         (says(chat(None)), ValueError, "holds no text but None"),
         (says(b'{"choices": []}'), ValueError, "no chat completion: '{\"choices\": \\[\\]}'"),
         (says(b"[]"), ValueError, "no chat completion"),
+        (says(b"[" * 100_000), ValueError, "no chat completion"),
         (says(b"\xff\x00nonsense"), ValueError, "no chat completion"),
         (says(b"x" * (1 << 21)), ValueError, "longer than 1048576 bytes"),
         (says(b"out of memory", 500), ConnectionError, "refused: 500 Internal Server Error, 'out of memory'"),
@@ -354,8 +362,30 @@ def test_a_slow_server_and_none_at_all_are_given_up(server: tuple[str, type[Hand
         ServerPlanner("http://127.0.0.1:9/v1", timeout=2).decide(situation(0))
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_server_that_drips_is_given_up(server: tuple[str, type[Handler]], status: int) -> None:
+    """The timeout was every byte's own: blanks, one now and then, held a decision for hours."""
+    address, handler = server
+
+    def drip(handler: Handler) -> None:
+        handler.send_response(status)
+        handler.end_headers()
+        with suppress(OSError):
+            for _ in range(60):
+                handler.wfile.write(b" ")
+                time.sleep(0.05)
+
+    handler.respond = staticmethod(drip)  # type: ignore[assignment]
+    with pytest.raises(ConnectionError, match="timed out"):
+        ServerPlanner(address, timeout=0.3).decide(situation(0))
+
+
 @pytest.mark.parametrize(
-    "address", ["ftp://somewhere/v1", "http:///v1", "http://key@somewhere/v1", "file:///etc/passwd"]
+    "address",
+    [
+        *("ftp://somewhere/v1", "http:///v1", "http://key@somewhere/v1", "file:///etc/passwd"),
+        *("http://somewhere:99999/v1", "http://somewhere:0/v1", "http://key@somewhere:port/v1"),
+    ],
 )
 def test_addresses_that_are_none_are_refused_at_once(address: str) -> None:
     with pytest.raises(ValueError, match="a server's address is needed, such as http://localhost:8080/v1") as found:

@@ -20,6 +20,7 @@ from viewing import Viewer
 from waiting import SOON, becomes
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
+from gato.client import Client
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.play.messages import MOST_BYTES
@@ -295,6 +296,21 @@ def test_a_name_that_somebody_made_to_lead_here_is_refused(place: Played) -> Non
     assert fetched(place, "/", Host=f"localhost:{place.port}")[0] == 200
     assert fetched(place, "/", Host=f"[::1]:{place.port}")[0] == 200
     assert fetched(place, "/", Host="[")[0] == 403
+
+
+def test_for_other_machines_an_address_will_do_and_no_name(place: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place.server, "_host", "0.0.0.0")
+    assert fetched(place, "/", Host=f"evil.example:{place.port}")[0] == 403
+    assert fetched(place, "/", Host="192.168.1.7:80")[0] == fetched(place, "/", Host="[fe80::1]:80")[0] == 200
+    monkeypatch.setattr(place.server, "_host", "robot.local")
+    assert fetched(place, "/", Host=f"robot.local:{place.port}")[0] == 200
+
+
+def test_a_client_that_came_to_the_wrong_server_hangs_up(place: Played) -> None:
+    """It kept the place taken for as long as the error was looked at."""
+    with pytest.raises(ValueError):
+        Client(place.live)
+    becomes(lambda: place.is_empty)
 
 
 def test_without_the_token_nobody_plays(model: Gato) -> None:

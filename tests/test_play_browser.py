@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsing import SOON, needs_chromium, opened, until
 from PIL import Image
 from playing import Played, played
 
@@ -19,11 +20,21 @@ from gato.planner.situation import Choice, Situation
 from gato.play.steering import Pilot
 from gato.runs import read_json
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-SOFTWARE = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-SOON = 30_000
-"""ms within which something happens, on a busy machine."""
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; Debian: apt install chromium")
+TURNS = 0.3
+"""rad/s, beyond what a body drifts that goes straight on or stands (`gato.skills.commanded.DRIFT`)."""
+NUM_RATES = 20
+"""Numbers shown, two seconds of them or more: the legs shake a single one across zero."""
+RATE_SOON = 60.0
+"""s for a body that turned to the other side, on a busy machine."""
+CURVE = """(() => {
+  const canvas = document.querySelector(".reading.told canvas");
+  const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const isInked = (at) => data[at + 3] > 128 && data[at + 2] - data[at] > 40;
+  const isCrossed = (row) => Array.from({ length: width }, (_, column) => 4 * (row * width + column)).some(isInked);
+  return Array.from({ length: height }, (_, row) => row).filter(isCrossed).length / height;
+})()"""
+"""Share of the height of the told reading's plot that its curve crosses; the line at zero is grey."""
+pytestmark = needs_chromium
 
 
 class AlwaysRight:
@@ -44,41 +55,30 @@ def place() -> Iterator[Played]:
         yield one
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Any, place: Played) -> Iterator[Any]:
-    """The page, once a frame was there; an error in it is a failure."""
-    faults: list[str] = []
-    page = browser.new_page(viewport={"width": 1100, "height": 700})
-    page.set_default_timeout(SOON)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda one: faults.append(one.text) if one.type == "error" else None)
-    page.goto(place.address)
-    until(page, "gato.frames > 3")
-    yield page
-    page.close()
-    assert not faults, faults
-
-
-def until(page: Any, expression: str) -> None:
-    """Playwright's own waiting is against the page's rules: it makes code of text."""
-    end = time.monotonic() + SOON / 1000
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, f"it did not come to {expression}"
-        page.wait_for_timeout(20)
+    """The page, once a frame was there."""
+    with opened(browser, place.address, viewport={"width": 1100, "height": 700}) as page:
+        until(page, "gato.frames > 3")
+        yield page
 
 
 def picture(page: Any, folder: Path) -> np.ndarray:
     page.locator("#picture").screenshot(path=folder / "picture.png")
     return np.asarray(Image.open(folder / "picture.png").convert("RGB")).astype(int)
+
+
+def rate_becomes(page: Any, sign: int) -> None:
+    """The newest numbers that the page shows as the yaw rate are, in the mean, beyond TURNS to that side."""
+    rates: deque[float] = deque(maxlen=NUM_RATES)
+    last, end = "", time.monotonic() + RATE_SOON
+    while len(rates) < NUM_RATES or not sign * np.mean(rates) >= TURNS:
+        assert time.monotonic() < end, f"the yaw rate did not come to {sign * TURNS} rad/s: {list(rates)}"
+        shown = page.locator(".reading.told span").nth(1).inner_text()
+        if shown != last:
+            last = shown
+            rates.append(float(shown.removesuffix(" rad/s")))
+        page.wait_for_timeout(20)
 
 
 def test_what_is_typed_is_done_and_seen(page: Any, tmp_path: Path) -> None:
@@ -93,6 +93,15 @@ def test_what_is_typed_is_done_and_seen(page: Any, tmp_path: Path) -> None:
     until(page, f"gato.time > {page.evaluate('gato.time')} + 0.5")
     after_HW3 = picture(page, tmp_path)
     assert before_HW3.std() > 5 and (np.abs(after_HW3 - before_HW3).sum(2) > 30).mean() > 0.005
+
+
+def test_what_is_typed_turns_the_body_and_its_reading(page: Any) -> None:
+    for words, sign in (("turn left", 1), ("turn right", -1)):
+        page.keyboard.type(words)
+        page.keyboard.press("Enter")
+        until(page, f"gato.told?.skill === 'ant/{words.replace(' ', '-')}'")
+        assert page.locator(".reading.told span").first.inner_text() == "yaw rate"
+        rate_becomes(page, sign)
 
 
 def test_buttons_do_what_they_say(page: Any) -> None:
@@ -148,6 +157,27 @@ def test_another_body_has_not_the_plan_of_the_one_before(page: Any) -> None:
     assert page.locator("#planned").is_hidden() and not page.locator("#plan li").count()
 
 
+def _unable(*_: object) -> None:
+    raise MemoryError
+
+
+def test_a_body_that_failed_can_be_chosen_again(browser: Any, place: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list showed it although it had not come, and to choose what is shown is no change."""
+    failed = "the server failed (MemoryError, see its log)"
+    monkeypatch.setattr(place.world, "prepare", _unable)
+    with opened(browser, place.address) as page:
+        page.locator("#answer.wrong", has_text=failed).wait_for()
+        assert page.locator("#body").input_value() == ""
+        monkeypatch.undo()
+        page.locator("#body").press("ArrowDown")
+        first = page.locator("#body").input_value()
+        until(page, f"gato.told?.skill?.startsWith('{first}/')")
+        monkeypatch.setattr(place.world, "prepare", _unable)
+        page.locator("#body").press("ArrowDown")
+        page.locator("#answer.wrong", has_text=failed).wait_for()
+        assert page.locator("#body").input_value() == first
+
+
 def test_a_clip_is_recorded_in_the_browser(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Record").click()
     page.wait_for_timeout(1500)
@@ -172,6 +202,7 @@ def test_without_webgl_words_and_readings_work(browser: Any, place: Played) -> N
     page.keyboard.press("Enter")
     until(page, "gato.told?.skill === 'ant/turn-left'")
     until(page, "/-?\\d+\\.\\d\\d rad\\/s/.test(document.getElementById('readings').innerText)")
+    until(page, f"{CURVE} > 0.5")
     assert page.locator("#record").is_disabled()
     page.close()
 

@@ -69,6 +69,8 @@ def test_it_plays_until_it_is_stopped_though_somebody_is_watching(place: Path) -
         ("--planner scripted", "the scripted planner goes to waypoints, and the page has none"),
         ("--server-model x", "server_model x is for a planner's server; name it with --planner URL"),
         ("--planner no/such/folder", "no/such/folder"),
+        ("--port {taken} --planner http://127.0.0.1:9/v1 --timeout 0", "'timeout'"),
+        ("--port {taken} --planner http://127.0.0.1:9/v1 --timeout=-1", "allowed: s, more than 0"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(

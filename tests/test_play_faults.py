@@ -115,7 +115,7 @@ def test_an_agent_that_fails_is_told_of_and_begins_anew_when_asked(
         room = place.world.prepare("ant")
         told = "the server failed (MemoryError, see its log); it begins anew and is paused: go on tries again"
         with monkeypatch.context() as patch:
-            patch.setattr(room.agent, "act", _unable)
+            patch.setattr(room.agent, "_pieces", _unable)
             for number in (1, 2):
                 assert viewer.event("error")["error"] == told and viewer.event("begun")
                 other.frame()
@@ -136,7 +136,7 @@ def test_a_failure_in_a_failure_does_not_end_the_world(
         room = place.world.prepare("ant")
         with monkeypatch.context() as patch:
             patch.setattr(room, "begin", _unable)
-            patch.setattr(room.agent, "act", _unable)
+            patch.setattr(room.agent, "_pieces", _unable)
             viewer.event("error")
             becomes(lambda: "beginning ant anew failed" in caplog.text)
         viewer.send({"reset": True})

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from serving import make_telling_model
+from viewing import tick
 
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
@@ -99,7 +100,7 @@ def test_each_viewer_sees_a_simulation_of_their_own_to_the_last_bit(model: Gato)
         if step == 8:
             room.leave(late.session)
             room.pause(other.session, False)
-        room.tick()
+        tick(room)
     parts, readings = 13, len(BODIES["ant"].readings)
     for viewer, prompts, steps in ((one, {0: "turn left", 5: "turn right"}, 12), (other, {0: "turn right"}, 9)):
         expected = alone(model, "ant", viewer.events("begun")[0]["seed"], prompts, steps, 3)
@@ -116,11 +117,11 @@ def test_a_row_that_is_given_away_remembers_nothing(model: Gato) -> None:
     room.enter(first.session, LEFT)
     room.push(first.session)
     for _ in range(3):
-        room.tick()
+        tick(room)
     room.leave(first.session)
     room.enter(second.session, RIGHT)
     for _ in range(3):
-        room.tick()
+        tick(room)
     expected = alone(model, "ant", second.events("begun")[0]["seed"], {0: "turn right"}, 3, 3)
     shown = second.frames(13, len(BODIES["ant"].readings))
     assert all(np.array_equal(poses, want) for (_, poses, _), want in zip(shown, expected, strict=True))
@@ -130,7 +131,7 @@ def test_a_body_that_acts_often_is_shown_sixty_times_a_second(model: Gato) -> No
     room, viewer = Room(model, "hopper", 1, Spent()), Watching()
     room.enter(viewer.session, Meaning("hop forward", "hopper/hop-forward"))
     for _ in range(10):
-        room.tick()
+        tick(room)
     shown = viewer.frames(4, len(BODIES["hopper"].readings))
     assert [time for time, _, _ in shown] == pytest.approx([0.016, 0.032, 0.048, 0.064, 0.08])
 
@@ -139,7 +140,7 @@ def test_who_fell_begins_anew_under_the_same_words(model: Gato) -> None:
     room, viewer = Room(model, "hopper", 1, Spent()), Watching()
     room.enter(viewer.session, Meaning("hop forward", "hopper/hop-forward"))
     for _ in range(600):
-        room.tick()
+        tick(room)
         if viewer.session.steps == 0:
             break
     begun = viewer.events("begun")
@@ -159,7 +160,7 @@ def test_a_push_gives_its_speed_and_ends(model: Gato) -> None:
     rooms[1].push(viewers[1].session)
     for _ in range(round(PUSH_SECONDS / 0.04)):
         for room in rooms:
-            room.tick()
+            tick(room)
     state = [room.stepper.get_state(np.array([0]))[1].sum() for room in rooms]
     (told,) = viewers[1].events("pushed")
     assert abs(told["direction"][0]) == pytest.approx(math.sqrt(0.5))
@@ -174,7 +175,7 @@ def test_a_plan_is_followed_part_by_part(model: Gato, interpreter: Interpreter) 
     meant = interpreter.understand("ant", "turn right for 0.1 seconds twice, then walk forward for 0.15 seconds")
     room.say(viewer.session, meant)
     for _ in range(8):
-        room.tick()
+        tick(room)
     plans, parts = viewer.events("plan"), viewer.events("part")
     assert plans[0]["parts"] == [
         "turn right for 0.1 seconds",
@@ -192,7 +193,7 @@ def test_other_words_and_a_new_beginning_end_a_plan(model: Gato, interpreter: In
         room, viewer = Room(model, "ant", 1, Spent()), Watching()
         room.enter(viewer.session, LEFT)
         room.say(viewer.session, interpreter.understand("ant", "turn right for 3 seconds, then turn left"))
-        room.tick()
+        tick(room)
         room.say(viewer.session, LEFT) if end == "words" else room.begin(viewer.session)
         assert viewer.session.course is None and viewer.events("plan")[-1]["parts"] == []
 
@@ -206,7 +207,7 @@ def test_whose_simulation_breaks_begins_anew_and_the_others_notice_nothing(
     broken, other = Watching(), Watching()
     room.enter(broken.session, LEFT)
     room.enter(other.session, LEFT)
-    room.tick()
+    tick(room)
     if how == "not a number":
         qpos_BQ, qvel_BV = room.stepper.get_state(np.array([0]))
         qvel_BV[0, 3] = np.nan
@@ -222,7 +223,7 @@ def test_whose_simulation_breaks_begins_anew_and_the_others_notice_nothing(
 
         monkeypatch.setattr(room.stepper, "step", too_far)
     for _ in range(3):
-        room.tick()
+        tick(room)
     (error,) = broken.events("error")
     assert ("state is not finite" if how == "not a number" else "got out of hand") in error["error"]
     assert broken.events("begun")[-1]["why"] == "the simulation broke" and broken.session.steps == 2
@@ -240,7 +241,7 @@ def test_where_all_simulations_break_all_begin_anew(model: Gato) -> None:
     qpos_BQ, qvel_BV = room.stepper.get_state(np.array([0]))
     room.stepper.set_state(np.array([0]), qpos_BQ, qvel_BV * np.nan)
     for _ in range(2):
-        room.tick()
+        tick(room)
     assert [one["why"] for one in viewer.events("begun")] == ["", "the simulation broke"]
     assert len(viewer.frames(13, len(BODIES["ant"].readings))) == 1
 
@@ -250,14 +251,14 @@ def test_who_ran_when_acting_failed_begins_anew_and_waits(model: Gato) -> None:
     room, running, paused = Room(model, "ant", 2, Spent()), Watching(), Watching()
     room.enter(running.session, LEFT)
     room.enter(paused.session, LEFT)
-    room.tick()
+    tick(room)
     room.pause(paused.session, True)
     room.fail(MemoryError())
     assert room.due == math.inf and running.session.is_paused and running.session.steps == 0
     assert running.events("error")[0]["error"].endswith("it begins anew and is paused: go on tries again")
     assert not paused.events("error") and paused.session.steps == 1
     room.pause(running.session, False)
-    room.tick()
+    tick(room)
     assert running.session.steps == 1
 
 

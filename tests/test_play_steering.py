@@ -9,7 +9,7 @@ import pytest
 from playing import played
 from serving import make_telling_model
 from test_play_room import CONFIG, LEFT, RIGHT, Watching
-from viewing import Viewer
+from viewing import Viewer, tick
 from waiting import SOON, becomes
 
 from gato.language.plans import parse_plan
@@ -61,7 +61,7 @@ def steered(room: Room, planner: Asked, words: str = "go round the tree") -> Wat
 
 
 def until_decided(room: Room, viewer: Watching, count: int) -> dict:
-    becomes(lambda: room.tick() or len(viewer.events("decided")) >= count)
+    becomes(lambda: tick(room) or len(viewer.events("decided")) >= count)
     return viewer.events("decided")[count - 1]
 
 
@@ -87,7 +87,7 @@ def test_who_does_not_answer_does_not_stop_the_body(room: Room) -> None:
     planner.may_answer.clear()
     viewer = steered(room, planner)
     for _ in range(round(5 / room.body.dt) + 3):
-        room.tick()
+        tick(room)
     (decided,) = viewer.events("decided")
     assert (decided["chosen"], decided["error"]) == (None, "no answer within 5 s")
     assert viewer.session.prompt == "turn left"
@@ -99,7 +99,7 @@ def test_who_hangs_is_asked_once_however_often_the_body_begins(room: Room) -> No
     planner.may_answer.clear()
     viewer = steered(room, planner)
     for _ in range(20):
-        room.tick()
+        tick(room)
         room.begin(viewer.session)
         room.say(viewer.session, LEFT)
         room.ask(viewer.session, Pilot(planner), SKILLS, "go on")
@@ -107,6 +107,18 @@ def test_who_hangs_is_asked_once_however_often_the_body_begins(room: Room) -> No
     planner.may_answer.set()
     decided = until_decided(room, viewer, 1)
     assert "Task: go on" in decided["request"], "the late answer to the other question is not heard"
+
+
+def test_who_comes_to_a_planner_that_still_thinks_for_another_is_told_so(room: Room) -> None:
+    planner = Asked("turn right")
+    planner.may_answer.clear()
+    first = steered(room, planner)
+    tick(room)
+    room.leave(first.session)
+    second = steered(room, planner, "go on")
+    assert "busy with an earlier question" in second.events("error")[-1]["error"] and not first.events("error")
+    planner.may_answer.set()
+    assert "Task: go on" in until_decided(room, second, 1)["request"]
 
 
 def test_who_fails_is_told_of_and_asked_again(room: Room) -> None:
@@ -132,7 +144,7 @@ def test_asking_again_says_what_matters_more_and_telling_ends_it(room: Room) -> 
     room.say(viewer.session, LEFT)
     assert viewer.events("steered")[-1]["goal"] == "" and viewer.session.steering is None
     for _ in range(30):
-        room.tick()
+        tick(room)
     assert len(viewer.events("decided")) == 2 and viewer.session.prompt == "turn left"
 
 

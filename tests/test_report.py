@@ -51,7 +51,7 @@ def suite_results() -> dict[str, Any]:
             "inverted-pendulum": {"prompts": ["balance"], "behaviours": ["inverted-pendulum/balance"], "rate": [[1.0]]},
         },
         "ablation": {"correct": arm, "wrong": arm, "empty": {"hopper": {**arm["hopper"], "obeyed": None}}},
-        "switching": {"hopper": {"rate": 0.94, "falls": 2, "median_seconds": None, "trials": 50}},
+        "switching": {"hopper": {"rate": 0.94, "falls": 2, "median_seconds": None, "trials": 50, "held_before": 7}},
     }  # fmt: skip
 
 
@@ -166,6 +166,15 @@ def test_videos_come_in_the_order_of_the_scores_and_are_quiet(demo_page: Page) -
 
 def test_only_finished_stages_count(demo_page: Page) -> None:
     assert "1:01" in demo_page.words and "1:06" not in demo_page.words
+
+
+def test_trials_that_held_before_are_told_also_where_nobody_counted_them(demo_page: Page, tmp_path: Path) -> None:
+    def told(page: Page) -> str:
+        return page.words.split("held beforetrials")[1].split()[0]
+
+    assert told(demo_page) == "hopper94%–2750"
+    before = {"rate": None, "falls": 2, "median_seconds": 1.5, "trials": 50}
+    assert told(make_page(tmp_path, {**suite_results(), "switching": {"hopper": before}})) == "hopper–1.52–50"
 
 
 def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:

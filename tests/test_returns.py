@@ -72,8 +72,8 @@ def _with(told: np.ndarray, row: int, step: int, value: float) -> np.ndarray:
 class Checked(Agent):
     """Encodes every context from scratch, too."""
 
-    def _encode(self, num_now: int) -> torch.Tensor:
-        cached_BD, length_B = super()._encode(num_now), self.rows.step_mask_BT.sum(1)
+    def _choose(self, index: int, hidden_BD: torch.Tensor) -> None:
+        length_B = self.rows.step_mask_BT.sum(1)
         longest = int(length_B.max()) + 1
         parts = ("observation_BTO", "action_BTA", "return_BT")
         rows = dataclasses.replace(
@@ -81,10 +81,10 @@ class Checked(Agent):
             **{name: getattr(self.rows, name)[:, :longest] for name in parts},
             step_mask_BT=np.arange(longest) <= length_B[:, None],
         )
-        place_B = self._num_prompt + length_B * self.body.steps.positions + num_now - 1
+        place_B = self._num_prompt + length_B * self.body.steps.positions + self.body.steps.readout + index
         anew_BD = self.model.hidden([rows])[0][torch.arange(len(place_B)), torch.from_numpy(place_B)]
-        assert torch.allclose(cached_BD, anew_BD, atol=1e-9)
-        return cached_BD
+        assert torch.allclose(hidden_BD, anew_BD, atol=1e-9)
+        super()._choose(index, hidden_BD)
 
 
 def test_an_agent_counts_down_and_its_cache_says_what_encoding_anew_does() -> None:

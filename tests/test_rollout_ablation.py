@@ -12,8 +12,8 @@ from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.rollout import switching as switching_module
 from gato.rollout.ablation import ARMS, PHRASES, _arm, _Case, _cases, ablate
-from gato.rollout.prompted import Conditions, Request, Rollout
-from gato.rollout.switching import Trial, judge, switching
+from gato.rollout.prompted import Batch, Conditions, Request, Rollout
+from gato.rollout.switching import Switching, Trial, judge, switching
 from gato.skills.bodies import BODIES
 from gato.skills.evaluate import Outcome
 from gato.skills.table import get_skill, skills_of
@@ -78,11 +78,23 @@ def test_a_body_that_gets_there_too_late_or_never_has_not_obeyed() -> None:
 
 
 def test_a_fall_within_three_seconds_is_no_obedience_and_a_later_one_does_not_count() -> None:
-    speed_T = np.full(60, -3.0)
-    assert judge(BACKWARD, rollout(speed_T, fell=True).outcome, 20, DT) == Trial(True, None)
-    assert judge(BACKWARD, rollout(np.full(90, -3.0), fell=True).outcome, 20, DT) == Trial(False, DT)
+    speed_T = np.concatenate([np.full(20, 5.0), np.full(80, -3.0)])
+    assert judge(BACKWARD, rollout(speed_T[:60], fell=True).outcome, 20, DT) == Trial(True, None)
+    assert judge(BACKWARD, rollout(speed_T[:90], fell=True).outcome, 20, DT) == Trial(False, 10 * DT)
     upside_down_T = np.where(np.arange(100) > 40, 2.0, 0.0)
-    assert judge(BACKWARD, rollout(np.full(100, -3.0), pitch_T=upside_down_T).outcome, 20, DT) == Trial(True, None)
+    assert judge(BACKWARD, rollout(speed_T, pitch_T=upside_down_T).outcome, 20, DT) == Trial(True, None)
+
+
+def test_what_held_before_the_words_changed_is_told_apart() -> None:
+    """Bug: it counted as obeyed at once. A fall before the switch holds nothing, nor does who lies on its back."""
+    back_T = np.full(100, -3.0)
+    assert judge(BACKWARD, rollout(back_T).outcome, 20, DT).held_before
+    assert judge(BACKWARD, rollout(back_T[:60], fell=True).outcome, 20, DT) == Trial(True, None, held_before=True)
+    assert judge(BACKWARD, rollout(back_T[:15], fell=True).outcome, 20, DT) == Trial(True, None)
+    lying_T = np.where(np.arange(100) < 20, 2.0, 0.0)
+    assert judge(BACKWARD, rollout(back_T, pitch_T=lying_T).outcome, 20, DT) == Trial(False, DT)
+    only_at_first_T = np.concatenate([np.full(10, -3.0), np.full(90, 5.0)])
+    assert judge(BACKWARD, rollout(only_at_first_T).outcome, 20, DT) == Trial(False, None)
 
 
 def test_who_takes_over_from_a_flip_has_landed_when_it_obeys_and_counts_no_turns() -> None:
@@ -100,9 +112,29 @@ def test_switching_is_repeatable_and_needs_two_skills(model: Gato, monkeypatch: 
     monkeypatch.setattr(switching_module, "REACTION", 4 * DT)
     found = [switching(model, (FORWARD, BACKWARD), Conditions(3, 0, is_shown=False)) for _ in range(2)]
     assert found[0] == found[1]
-    assert set(found[0].json()) == {"rate", "falls", "median_seconds", "trials"} and found[0].trials == 3
+    assert set(found[0].json()) == {"rate", "falls", "median_seconds", "trials", "held_before"} and found[0].trials == 3
     with pytest.raises(ValueError, match="nothing to switch to"):
         switching(model, skills_of("inverted-pendulum"), Conditions(1))
+
+
+def test_trials_that_held_before_count_for_falls_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One obeys after 10 steps, one never does; one does the new thing already, as does one that falls later."""
+    obeys_T = np.concatenate([np.full(20, 5.0), np.full(80, -3.0)])
+    back_T, ahead_T = np.full(100, -3.0), np.full(60, 5.0)
+    asked_back_then_ahead = [rollout(obeys_T), rollout(back_T), rollout(back_T), rollout(ahead_T, fell=True)]
+    waiting = [asked_back_then_ahead, [rollout(back_T)]]
+
+    def roll_out(model: Gato, body: str, requests: object, conditions: Conditions) -> Batch:
+        return Batch(tuple(waiting.pop(0)), 1.0)
+
+    monkeypatch.setattr(switching_module, "roll_out", roll_out)
+    monkeypatch.setattr(switching_module, "EARLIEST", 20 * DT)
+    monkeypatch.setattr(switching_module, "LATEST", 20 * DT)
+    found = switching(None, (FORWARD, BACKWARD), Conditions(4))  # type: ignore[arg-type]
+    nothing = switching(None, (FORWARD, BACKWARD), Conditions(1))  # type: ignore[arg-type]
+    seconds = 10 * DT
+    assert found == Switching(0.5, falls=1, median_seconds=seconds, trials=4, held_before=2, seconds=(seconds,))
+    assert nothing == Switching(None, falls=0, median_seconds=None, trials=1, held_before=1)
 
 
 def test_words_are_changed_in_the_conditions_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

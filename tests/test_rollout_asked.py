@@ -12,6 +12,7 @@ from gato.model.gato import Gato
 from gato.rollout.asked import HEADER, Question, ask, question_of, read_questions
 from gato.rollout.prompted import Conditions
 from gato.skills.bodies import BODIES
+from gato.skills.table import SKILLS, skills_of
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,33 @@ def test_a_body_may_be_told_in_numbers_which_free_speech_does_not_hear(model: Ga
     assert answers[0].measured != answers[1].measured
     with pytest.raises(ValueError, match="half-cheetah is not asked for .*; allowed: forward_speed -4 to 6"):
         question_of(model, "half-cheetah", "forward_speed=9")
+
+
+def test_free_speech_hears_what_only_looks_like_numbers(model: Gato, tmp_path: Path) -> None:
+    """Bug: one line with "=" refused a whole file of prompts."""
+    path, heard = tmp_path / "prompts.tsv", []
+    path.write_text("half-cheetah\twhat is 2+2=?\tnone\nhalf-cheetah\tforward_speed=1\tnone\n")
+
+    def hear(body: str, words: str) -> None:
+        heard.append(words)
+
+    assert [question.told for question in read_questions(path, model, hear)] == [None, "forward_speed=1"]
+    assert heard == ["what is 2+2=?"]
+    with pytest.raises(ValueError, match="line 1: got .*allowed in numbers"):
+        read_questions(path, model)
+    with pytest.raises(ValueError, match="half-cheetah is not asked for"):
+        question_of(model, "half-cheetah", "forward_speed=9", hear)
+
+
+def test_a_body_that_is_told_in_numbers_only_answers_too(model: Gato) -> None:
+    """Bug: StopIteration, for want of a skill that is told in words. What its own skill draws was told to nobody."""
+    for skill in [one for one in skills_of("half-cheetah") if not one.is_commanded]:
+        del SKILLS[skill.id]
+    asked = question_of(model, "half-cheetah", "forward_speed=1")
+    (answer,), rollouts = ask(model, (asked,), Conditions(1, 0, 4, is_shown=False))
+    assert rollouts["half-cheetah"][0].request.skill == "half-cheetah/command"
+    assert (answer.success, answer.return_) == (None, None)
+    assert "forward_speed" in answer.measured and "told_forward_speed" not in answer.measured
 
 
 def test_free_speech_changes_what_a_body_is_told_and_may_decline(model: Gato, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from gato import cli
 from gato.client import Client
 from gato.model.config import ModelConfig
 from gato.serve.listening import address
+from gato.skills.table import SKILLS
 
+QUADRUPED = Path(__file__).parent.parent / "docs" / "examples" / "quadruped.yaml"
 STARTED = 120
 """Seconds, on a busy machine."""
 
@@ -100,6 +102,13 @@ def test_an_open_door_is_warned_of(place: Path, taken: int, capsys: pytest.Captu
         assert cli.run(["serve", str(place), "--host", "0.0.0.0", "--port", port]) == cli.FAILED
     warning, error = capsys.readouterr().err.splitlines()
     assert "whoever reaches 0.0.0.0 may have the model act; --token" in warning and "cannot listen" in error
+
+
+def test_robots_of_ones_own_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[str] = []
+    monkeypatch.setattr("gato.serve.server.serve_model", lambda *_, **__: known.extend(SKILLS))
+    assert cli.run(["serve", "a-model", "--robots", str(QUADRUPED)]) == 0
+    assert "quadruped/trot-forward" in known
 
 
 def test_what_is_missing_to_serve_is_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from gato import cli
 from gato.language.causal import CausalModel
 from gato.language.plans import parse_plan
 from gato.language.pretrained import language_folder
-from gato.language.writing import PlanWriter, _pattern, plan_text, question
+from gato.language.writing import PlanWriter, _number, _pattern, plan_text, question
 from gato.runs import content_hash, open_run
 from gato.skills.plan import Plan, plan_skills
 from gato.skills.prompts import phrases
@@ -76,6 +77,15 @@ def test_pairs_are_a_function_of_the_seed_and_leave_out_what_is_tested() -> None
     assert not {pair.sentence for pair in islice(again, 40)} & {pair.sentence for pair in tested}
 
 
+def test_a_sentence_of_more_than_a_plan_may_take_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ended gato tune-lm, once in some thousand pairs of the swimmer; here every request is repeated."""
+    with pytest.raises(ValueError, match="at most 300 are allowed"):
+        parse_plan("swim backward 5 metres 4 times, do that twice", "swimmer")
+    monkeypatch.setattr("gato.tuning.pairs._REPEATED", 1.0)
+    drawn, again = (list(islice(pairs(["swimmer"], "seen", np.random.default_rng(0)), 800)) for _ in range(2))
+    assert drawn == again and max(pair.plan.seconds for pair in drawn) > 200
+
+
 def test_a_body_of_one_skill_has_no_combinations() -> None:
     assert some_pairs(["inverted-pendulum"], "combinations", 5, seed=0) == ()
 
@@ -112,6 +122,42 @@ def test_every_plan_of_the_grammar_may_be_written(body: str) -> None:
 )
 def test_what_is_no_plan_cannot_be_written(text: str) -> None:
     assert _pattern("ant").fullmatch(text, partial=True) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_allowed"),
+    [
+        *((one, True) for one in ("0.05", "0.051", "0.1", "0.5", "1", "1.001", "9.9", "10", "99.9", "100", "300")),
+        *((one, True) for one in ("299", "299.999", "250.05")),
+        *((one, False) for one in ("0", "0.0", "0.04", "0.049", "0.050", "300.001", "300.5", "301", "999.999", "1000")),
+        *((one, False) for one in ("-1", "01", "1.0", "1.", "1e2", "2.0001")),
+    ],
+)
+def test_only_seconds_of_the_schema_can_be_written(seconds: str, is_allowed: bool) -> None:
+    """0 to 999.999 could be; of the ant a control step is 0.05 s, and a plan takes 300 s."""
+    found = _pattern("ant").fullmatch(WRITTEN.replace("2.5", seconds))
+    assert (found is not None) == is_allowed
+
+
+@pytest.mark.parametrize("least", [0.05, 0.008, 1 / 60, 0.0125, 0.99, 1.0, 1.25])
+def test_seconds_that_can_be_written_are_those_from_a_control_step_to_the_most(least: float) -> None:
+    allowed = re.compile(_number(least, 300.0))
+    for thousandths in (*range(2_600), *range(8_900, 11_100), *range(98_900, 101_100), *range(298_900, 301_100)):
+        seconds = thousandths / 1000
+        assert (allowed.fullmatch(f"{seconds:g}") is not None) == (least <= seconds <= 300), seconds
+
+
+@pytest.mark.parametrize(
+    ("repeats", "is_allowed"),
+    [
+        *((one, True) for one in ("1", "2", "9", "10", "39", "59", "60", "64")),
+        *((one, False) for one in ("0", "65", "69", "70", "99", "100", "640", "01", "2.5", "-1")),
+    ],
+)
+def test_only_repeats_of_the_schema_can_be_written(repeats: str, is_allowed: bool) -> None:
+    """1 to 99 could be, and a plan's most are 64."""
+    found = _pattern("ant").fullmatch(WRITTEN.replace('"repeats":2', f'"repeats":{repeats}'))
+    assert (found is not None) == is_allowed
 
 
 def test_a_model_that_knows_nothing_still_writes_only_beginnings_of_plans(tiny: CausalModel) -> None:

@@ -11,6 +11,14 @@ from playing import Played
 from waiting import SOON
 from websockets.sync.client import ClientConnection, connect
 
+from gato.play.room import Room
+
+
+def tick(room: Room) -> None:
+    """A control step of everybody in it."""
+    agent, rows, observations_BO = room.asks()
+    room.step(agent.act(rows, observations_BO))
+
 
 class Viewer:
     """A page without a browser."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -36,13 +37,14 @@ class ChatServer:
     """Is asked for the likeliest answer, at temperature 0."""
 
     def __init__(self, url: str, model: str = "", *, timeout: float) -> None:
-        """`timeout`: s for which it waits for anything from the server. ValueError for what is no web address, and for
-        a key that no header can hold."""
+        """`timeout`: s for which it waits for anything from the server, and after which an answer that still arrives is
+        given up. ValueError for what is no web address, and for a key that no header can hold."""
         found = urllib.parse.urlsplit(url)
-        if found.scheme not in ("http", "https") or not found.hostname or found.username or found.query:
+        is_web = found.scheme in ("http", "https") and found.hostname and _has_port(found)
+        if not is_web or found.username or found.query:
             raise ValueError(
-                f"got {found.hostname or url}; a server's address is needed, such as http://localhost:8080/v1, and no "
-                f"key in it: that comes from {KEY}"
+                f"got {found.netloc.rpartition('@')[2] or url}; a server's address is needed, such as "
+                f"http://localhost:8080/v1, and no key in it: that comes from {KEY}"
             )
         self.name = f"{url.rstrip('/')}{f' ({model})' if model else ''}"
         self._address, self._timeout = url.rstrip("/").removesuffix(PATH) + PATH, timeout
@@ -76,12 +78,32 @@ class ChatServer:
         """Why it refuses, "" where it does not; and what it answers."""
         content = {"messages": [{"role": "user", "content": question}], **fields}
         request = urllib.request.Request(self._address, json.dumps(content).encode(), self._headers)
+        deadline = time.monotonic() + self._timeout
         try:
             with self._opener.open(request, timeout=self._timeout) as response:
-                return "", response.read(MOST_BYTES + 1)
+                return "", _read(response, MOST_BYTES + 1, deadline)
         except urllib.error.HTTPError as error:
             with error:
-                return f"{error.code} {error.reason}", error.read(MOST_BYTES)
+                return f"{error.code} {error.reason}", _read(error, MOST_BYTES, deadline)
+
+
+def _has_port(found: urllib.parse.SplitResult) -> bool:
+    """Whether its port, if it names one, is a port: that is read only here."""
+    try:
+        return found.port is None or found.port > 0
+    except ValueError:
+        return False
+
+
+def _read(response: Any, most: int, deadline: float) -> bytes:
+    """At most that many bytes of an answer; TimeoutError where they still arrive at the deadline, by the monotonic
+    clock. The socket's own timeout is for each of them anew."""
+    answer = bytearray()
+    while len(answer) < most and (arrived := response.read1(most - len(answer))):
+        answer += arrived
+        if time.monotonic() > deadline:
+            raise TimeoutError("timed out")
+    return bytes(answer)
 
 
 def _key() -> str:
@@ -107,7 +129,7 @@ def _said(answer: bytes) -> str:
         raise ValueError(f"the server's answer is longer than {MOST_BYTES} bytes")
     try:
         said = json.loads(answer)["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         shown = short(ascii(answer.decode("utf-8", "replace")))
         raise ValueError(f"the server's answer is no chat completion: {shown}") from error
     if not isinstance(said, str):

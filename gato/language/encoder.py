@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import AutoModel
 
-from gato.language.pretrained import language_folder, read_pretrained
+from gato.language.pretrained import bundled_encoder, language_folder, read_pretrained
 from gato.runs import content_hash
 
 BATCH = 64
@@ -43,7 +43,7 @@ class SentenceEncoder:
 
         Nothing is fetched unless a Hub id is named.
         """
-        return cls(language_folder(name))
+        return cls(language_folder(name) if name else bundled_encoder())
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> np.ndarray:

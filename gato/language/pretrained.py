@@ -1,6 +1,6 @@
 """Language models of `transformers`: where one is, and reading it with its tokenizer.
 
-In: a folder, a Hub id, or "" for the encoder of the extra `language`. Out: the folder; a tokenizer and a model.
+In: a folder or a Hub id. Out: the folder; a tokenizer and a model. The encoder of the extra `language` needs no name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from gato.hub import REVISION, fetch, first_line
+from gato.hub import fetch, first_line
+from gato.model.find import is_hub_id
 
 FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors", "1_Pooling/*")
 """Of a Hub repository; chat templates are *.jinja."""
@@ -22,7 +23,7 @@ def read_pretrained(kind: Any, folder: Path, named: str) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model, loaded = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the border: the files of strangers fail in any way there is
         raise ValueError(
             f"{folder} holds no {named} ({first_line(error)}); name one that transformers saved"
         ) from error
@@ -34,10 +35,10 @@ def read_pretrained(kind: Any, folder: Path, named: str) -> tuple[Any, Any]:
 def language_folder(name: str) -> Path:
     """Where a pretrained language model is; ValueError where there is none."""
     if not name:
-        return bundled_encoder()
+        raise ValueError("no language model is named; name a folder or a Hub id owner/name")
     if Path(name).is_dir():
         return Path(name)
-    if REVISION.fullmatch(name):
+    if is_hub_id(name):
         return fetch(name, FILES, whole=("config.json",))
     raise ValueError(f"{name} is neither a folder nor a Hub id owner/name; name one of both")
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gato.experts.shipped import has_shipped_expert
+from gato.language.text import short
 from gato.skills.bodies import get_body
 from gato.skills.table import Skill, get_skill, skills_of
 
@@ -51,7 +52,7 @@ class Heard:
     @property
     def is_clear(self) -> bool:
         """Whether one skill stands out among those that may be meant."""
-        return self.ranked[0][1] >= PREFERRED * self.meant
+        return bool(self.ranked) and self.ranked[0][1] >= PREFERRED * self.meant
 
     def json(self) -> dict[str, Any]:
         """As `gato say --json` prints it."""
@@ -81,9 +82,13 @@ class Listener:
         self.judge = judge
 
     def hear(self, body: str, sentence: str) -> Heard:
-        """What is meant. Declines what is empty, endless, or may as well be two things; ValueError for no body."""
+        """What is meant. Declines what is empty, endless, or may as well be two things; ValueError for no body,
+        and for one that is told in numbers only."""
         skills = offered(body)
         text = " ".join("".join(letter if letter.isprintable() else " " for letter in sentence).split())
+        if not skills:
+            name, (_, high) = next(iter(skills_of(body)[0].command.items()))
+            raise ValueError(f'{body} is told in numbers only, such as "{name}={high:g}"; got "{short(text)}"')
         if not any(map(str.isalnum, text)):
             return Heard(body, sentence, (), None, "nothing was said")
         if len(text) > MOST_CHARACTERS:

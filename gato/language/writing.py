@@ -7,7 +7,9 @@ still become a plan for that body, by `gato.skills.plan.schema`; of these the li
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -22,8 +24,10 @@ DECIMALS = 3
 """Of the numbers in a written plan: thousandths of a second, a metre, a radian."""
 MOST_TOKENS = 768
 """Of a written plan; one that is not at its end by then is given up."""
-_NUMBER = rf"(?:0|[1-9]\d{{0,2}})(?:\.\d{{0,{DECIMALS - 1}}}[1-9])?"
-_INTEGER = r"[1-9]\d?"
+_DECIMALS = rf"(?:\.\d{{0,{DECIMALS - 1}}}[1-9])?"
+"""None, or those behind a whole number, the last of them no 0."""
+_UNBOUNDED = rf"-?(?:0|[1-9]\d{{0,2}}){_DECIMALS}"
+"""A number for which a schema has no bounds: those below a thousand."""
 _WRITTEN = regex.compile(r"[ \w{}\[\]\":,./-]+", regex.ASCII)
 """Characters of plans."""
 
@@ -48,8 +52,8 @@ class PlanWriter:
         self._ids = torch.tensor(list(self._pieces), dtype=torch.long)
 
     def write(self, sentence: str, body: str) -> Plan:
-        """The plan that the model makes of a sentence. ValueError where it comes to no end, or its numbers are none
-        that a plan may have."""
+        """The plan that the model makes of a sentence. ValueError where it comes to no end, or its parts take longer
+        together than a plan may."""
         *_, text = self.texts(sentence, body)
         return Plan.from_json(json.loads(text))
 
@@ -88,7 +92,7 @@ class PlanWriter:
 
 @lru_cache
 def _pattern(body: str) -> regex.Pattern:
-    """Matches every plan for the body, after the blanks that some tokenizers put before a text."""
+    """Matches plans for the body, none that its schema forbids, after the blanks that some tokenizers put before."""
     return regex.compile(" {0,2}" + _matching(schema(body)))
 
 
@@ -105,8 +109,49 @@ def _matching(allowed: Mapping[str, Any]) -> str:
         item = _matching(allowed["items"])
         return rf"\[{item}(?:,{item}){{{allowed['minItems'] - 1},{allowed['maxItems'] - 1}}}\]"
     if allowed["type"] == "integer":
-        return _INTEGER
-    return _NUMBER if "minimum" in allowed else f"-?{_NUMBER}"
+        return _whole(allowed["minimum"], allowed["maximum"])
+    return _number(allowed["minimum"], allowed["maximum"]) if "minimum" in allowed else _UNBOUNDED
+
+
+def _number(low: float, high: float) -> str:
+    """Numbers from `low` to `high`, without what is between `high` and the whole number below it.
+
+    `low` is at least 0, and less than that whole number by more than 1.
+    """
+    whole, rest = divmod(math.ceil(Decimal(str(low)) * 10**DECIMALS), 10**DECIMALS)
+    least = rf"{whole}\.{_decimals(str(rest).zfill(DECIMALS))}" if rest else f"{whole}{_DECIMALS}"
+    most = math.floor(high)
+    return f"(?:{least}|{_whole(whole + 1, most - 1)}{_DECIMALS}|{most})"
+
+
+def _decimals(lowest: str) -> str:
+    """Those from `lowest` on, of as many places at most, the last of them no 0."""
+    if set(lowest) <= {"0"}:
+        return "(?:" + r"\d?" * (len(lowest) - 1) + "[1-9])?" if lowest else ""
+    first, after = int(lowest[0]), lowest[1:]
+    same = f"{first}{_decimals(after)}"
+    return same if first == 9 else f"(?:{same}|[{first + 1}-9]{_decimals('0' * len(after))})"
+
+
+def _whole(low: int, high: int) -> str:
+    """Whole numbers from `low`, which is at least 1, to `high`."""
+    lengths = range(len(str(low)), len(str(high)) + 1)
+    parts = (_between(str(max(low, 10 ** (n - 1))), str(min(high, 10**n - 1))) for n in lengths)
+    return f"(?:{'|'.join(parts)})"
+
+
+def _between(low: str, high: str) -> str:
+    """Digits from `low` to `high`, which has as many."""
+    num_after = len(low) - 1
+    if set(low[1:]) <= {"0"} and set(high[1:]) <= {"9"}:
+        return f"[{low[0]}-{high[0]}]" + r"\d" * num_after
+    if low[0] == high[0]:
+        return low[0] + _between(low[1:], high[1:])
+    if set(low[1:]) <= {"0"}:
+        first, then = str(int(high[0]) - 1) + "9" * num_after, high[0] + "0" * num_after
+    else:
+        first, then = low[0] + "9" * num_after, str(int(low[0]) + 1) + "0" * num_after
+    return f"(?:{_between(low, first)}|{_between(then, high)})"
 
 
 def _short(value: Any) -> Any:

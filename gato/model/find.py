@@ -39,10 +39,14 @@ def find_model(name: str | Path) -> Path:
     known = shipped_models()
     if place.exists():
         raise ValueError(f"{place} is no model folder: it has no {CONFIG}; give the folder that `gato fit` wrote")
-    # Where the first part is a folder here, a path was meant and mistyped.
-    if REVISION.fullmatch(str(name)) and not Path(place.parts[0]).exists():
+    if is_hub_id(str(name)):
         return _fetch(str(name))
     raise ValueError(f'no model "{name}", neither a folder here nor one that ships; {near_match(str(name), known)}')
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether the name means `owner/name[@revision]`; where its first part is here, a path was meant and mistyped."""
+    return bool(REVISION.fullmatch(name)) and not Path(Path(name).parts[0]).exists()
 
 
 def _fetch(name: str) -> Path:

@@ -22,6 +22,7 @@ from gato import runs
 from gato.model.balance import balanced
 from gato.model.config import ModelConfig
 from gato.model.find import FILES, find_model
+from gato.model.few import FewPositions, lay_for_few
 from gato.model.heads import ActionHead
 from gato.model.slots import OptionalNumbers, SlotEmbedding, Tables
 from gato.model.trunk import Kept, Place, Trunk
@@ -299,7 +300,10 @@ class Gato(nn.Module):
         with torch.device("meta"):
             model = cls(config, Codec.load(place))
         model.load_state_dict(load_file(place / "model.safetensors"), assign=True)
-        return model.to(device=device, dtype=dtype).eval()
+        model.to(device=device, dtype=dtype).eval()
+        if FewPositions.can_run(model.trunk):
+            lay_for_few(model.trunk)
+        return model
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gato:

@@ -55,6 +55,15 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """New positions of some rows of a cache, on their way through the trunk."""
+
+    hidden_BSD: Tensor
+    place: Place
+    cache: Cache
+
+
+@dataclass(frozen=True)
 class Kept:
     """What training computes: positions that exist and, after the last attention, those that are read.
 

@@ -29,6 +29,8 @@ GOING_ON = {"continue", "resume", "go on", "carry on", "never mind"}
 CLAUSES = re.compile(r"(?<!\S)(?:,|then)(?!\S)")
 NEGATIONS = {"not", "no", "never", "without", "dont"}
 """Words that turn a request round; a phrase that holds one, such as "do not move", is known as a whole."""
+ENDING = re.compile(r"(?<!\S)(?:stop|quit) \w+ing(?!\S)")
+"""Turns its own clause round: "stop going around the ball", but not "stop , keep away from the ball"."""
 
 
 class Scripted:
@@ -49,11 +51,17 @@ class Scripted:
         avoided = [one for one in others if one.name in words and AVOIDING & words]
         # Beside a skill, "the ball is 2 m away" says how things are; "avoid the ball" is what matters more.
         is_remark = bool(told) and "is" in words
-        if avoided and not is_remark and not NEGATIONS & words:
+        if avoided and not is_remark and not is_turned_round(said):
             return Choice(steer(detour(waypoint, avoided[0]), situation.options))
         if len(told) == 1 and told <= set(situation.options):
             return Choice(*told)
         return Choice(on_the_way, remark="declined the instruction, which it does not understand")
+
+
+def is_turned_round(said: str) -> bool:
+    """Whether the sentence asks not to avoid what it names, or not to any more."""
+    ended = [clause for clause in CLAUSES.split(said) if ENDING.search(clause)]
+    return bool(NEGATIONS & set(said.split())) or any(AVOIDING & set(clause.split()) for clause in ended)
 
 
 def asked_for(said: str, body: str) -> set[str]:

@@ -128,6 +128,8 @@ class Room:
             session.begin_plan(None)
             asker = self._askers.setdefault(session.row, pilot.asker())
             session.begin_steering(Steering(asker, self.body, skills, words, self._pose(session)))
+            if asker.is_busy:  # whoever had the place before asked it
+                session.tell("error", error="the planner is busy with an earlier question; it is asked after that")
         else:
             session.steering.instruction = words
             session.tell_steering()
@@ -148,19 +150,19 @@ class Room:
         self.stepper.push(np.array([session.row]), force * direction_3[None])
         session.tell("pushed", direction=direction_3[:2].tolist(), newtons=force)
 
-    def tick(self) -> None:
-        """One control step of everybody who is not paused."""
-        running = sorted((one for one in self.sessions if not one.is_paused), key=lambda one: one.row)
-        rows = _rows(running)
+    def asks(self) -> tuple[Agent, np.ndarray, np.ndarray]:
+        """What is to act, for whom, and on which observations: everybody who is not paused."""
+        rows = _rows(self._running())
+        return self.agent, rows, self._observations_BO[rows]
+
+    def step(self, actions_BA: np.ndarray) -> None:
+        """One control step of those that asked."""
         began = time.perf_counter()
-        actions_BA = self.agent.act(rows, self._observations_BO[rows])
-        acted = time.perf_counter()
-        stepping, step = self._step(running, actions_BA)
+        stepping, step = self._step(self._running(), actions_BA)
         stepped = time.perf_counter()
         if step is not None:
             self._tell_step(stepping, step)
-        self._spent.policy += acted - began
-        self._spent.physics += stepped - acted
+        self._spent.physics += stepped - began
         self._spent.showing += time.perf_counter() - stepped
         self._spent.steps += len(stepping)
         self._go_on()
@@ -176,6 +178,9 @@ class Room:
             session.tell("error", error=told)
         for session in ran:
             self.begin(session)
+
+    def _running(self) -> list[Session]:
+        return sorted((one for one in self.sessions if not one.is_paused), key=lambda one: one.row)
 
     def _step(self, running: list[Session], actions_BA: np.ndarray) -> tuple[list[Session], Transition | None]:
         """Who stepped, and how far they came; None for nobody. Whose simulation breaks begins anew instead, and the

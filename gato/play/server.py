@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -152,14 +153,14 @@ class PlayServer:
             "bodies": bodies,
             "has_planner": pilot is not None,
         }
-        self._body, self._token, self._is_local = body, token, True
+        self._body, self._token, self._host = body, token, LOOPBACK[0]
         self._files = {f"/{path.name}": path for path in PAGE.iterdir()} | {"/": PAGE / "index.html"}
         self.num_open = 0
         self.num_viewers = 0
 
     def listen(self, host: str, port: int) -> AbstractAsyncContextManager[int]:
         """Serve meanwhile; the port, where 0 is any free one. ValueError where it cannot be had."""
-        self._is_local = host in LOOPBACK
+        self._host = host
         return listening.listening(
             self._serve,
             host,
@@ -176,8 +177,9 @@ class PlayServer:
         path, hosts, origins = request.path.partition("?")[0], _told(request, "Host"), _told(request, "Origin")
         if path == "/healthz":
             return connection.respond(HTTPStatus.OK, "OK\n")
-        if len(hosts) != 1 or (self._is_local and not self._token and _name(hosts[0]) not in LOOPBACK):
-            return connection.respond(HTTPStatus.FORBIDDEN, f"this is {' or '.join(LOOPBACK)}, under no other name\n")
+        if len(hosts) != 1 or not (self._token or self._is_known(_name(hosts[0]))):
+            told = f"this is {' or '.join(LOOPBACK)}" if self._host in LOOPBACK else "come by this machine's address"
+            return connection.respond(HTTPStatus.FORBIDDEN, f"{told}, under no other name\n")
         if path == "/live":
             if any(origin.partition("://")[2] != hosts[0] for origin in origins):
                 return connection.respond(HTTPStatus.FORBIDDEN, "only this server's own page may drive it\n")
@@ -185,6 +187,10 @@ class PlayServer:
         if path in self._files:
             return _file(self._files[path])
         return connection.respond(HTTPStatus.NOT_FOUND, "nothing is here; the page is at /\n")
+
+    def _is_known(self, name: str | None) -> bool:
+        """Whether a page under that name is ours: any other's name can be made to lead here, an address cannot."""
+        return name in (*LOOPBACK, self._host) or (self._host not in LOOPBACK and _is_address(name))
 
     async def _serve(self, connection: ServerConnection) -> None:
         told, code = "", CloseCode.NORMAL_CLOSURE
@@ -320,7 +326,10 @@ def play_model(
     _, model, catalogue = load_catalogue(name)
     bodies = offered(catalogue)
     if not bodies:
-        raise ValueError(f"{name} knows none of the bodies that can be simulated here: {', '.join(BODIES)}")
+        raise ValueError(
+            f"{name} knows none of the bodies that can be simulated here: {', '.join(BODIES)}; a robot of your own is "
+            "known by --body FILE.yaml"
+        )
     if body not in ("", *bodies):
         raise ValueError(f'{name} knows no body "{body}" that can be simulated here; {near_match(body, bodies)}')
     helpers = find_helpers()
@@ -355,6 +364,14 @@ def _name(host: str) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
+
+
+def _is_address(name: str | None) -> bool:
+    try:
+        ip_address(name or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _file(path: Path) -> Response:

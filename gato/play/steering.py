@@ -33,9 +33,17 @@ class Pilot:
     timeout: float = 5.0
     """s of simulated time."""
 
+    def __post_init__(self) -> None:
+        _ = self.timing  # a ValueError now, not in the thread of whoever asks first
+
+    @property
+    def timing(self) -> Timing:
+        """How often it is asked; ValueError for a timeout that is none."""
+        return Timing(every=EVERY, timeout=self.timeout, is_real_time=True)
+
     def asker(self) -> Asker:
         """For one place at a time, whoever has it: a planner that hangs is asked no more from there."""
-        return Asker(self.planner, Timing(every=EVERY, timeout=self.timeout, is_real_time=True))
+        return Asker(self.planner, self.timing)
 
 
 class Steering:

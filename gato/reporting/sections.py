@@ -237,17 +237,21 @@ def switching(sources: Sources) -> str:
     rows = [
         [
             html.escape(body),
-            f"{one['rate']:.0%}",
+            number(one["rate"], ".0%"),
             number(one["median_seconds"], ".1f"),
             str(one["falls"]),
+            number(one.get("held_before"), "d"),
             str(one["trials"]),
         ]
         for body, one in sources.results.get("switching", {}).items()
     ]
     if not rows:
         return ""
-    head = ("body", "obeyed within 3 s", "median time (s)", "falls", "trials")
-    words = "The words are replaced at a random moment while the body moves."
+    head = ("body", "obeyed within 3 s", "median time (s)", "falls", "held before", "trials")
+    words = (
+        "The words are replaced at a random moment while the body moves. Trials in which it did the new thing already "
+        "(held before) count for falls only; results of before these were told apart have a dash there."
+    )
     return section("New words on the way", words, table(head, rows, "Prompts changed while the body moves"))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from gato.model.few import FEW, FewPositions
 from gato.model.gato import Gato
 from gato.model.heads import Distribution
-from gato.model.trunk import NEWEST, Cache, Place
+from gato.model.trunk import NEWEST, Cache, Piece, Place
 from gato.sequences import build_rows, encode_prompts, existing_positions, rotary_positions
 from gato.skills.told import told_numbers
 from gato.specs import COMMANDS, BodySpec, Rows, Windows
@@ -66,12 +66,24 @@ class Agent:
         self._rotary_S = rotary_positions(self.rows, layout, spec)
         self._num_prompt = len(self._rotary_S) - layout.window_steps * self.body.steps.positions
         self._prompt_exists_BP = existing_positions(self.rows, layout, spec)[:, : self._num_prompt]
-        self._few = FewPositions(model.trunk, self._rotary_S.max() + 1) if FewPositions.can_run(model.trunk) else None
+        like, positions = model.text.weight, self.body.steps.positions
+        self._hidden_BSD = like.new_zeros(self.num_envs, len(self._rotary_S), like.shape[1])
+        """Embeddings of every context."""
+        self._steps_BTPD = self._hidden_BSD[:, self._num_prompt :].unflatten(1, (-1, positions))
+        """Those of its steps."""
+        self._embed_prompts(np.arange(self.num_envs))
+        self._few = FewPositions(model.trunk) if FewPositions.can_run(model.trunk) else None
         self._cached_B = np.zeros(self.num_envs, np.int64)
         """Positions of each row whose keys and values stand in the cache."""
         self._alive = np.arange(self.num_envs)
         self._acting = self._alive
         """Environments whose step is being decided, ascending."""
+        self._now = self._alive, self._cached_B
+        """These, and the entry of that step in their windows."""
+        self._end_B = self._cached_B
+        """Positions that will be cached of them, once what goes through the trunk has come out."""
+        self._chosen: list[np.ndarray] = []
+        """Which of them each piece is about."""
         self._in_cache = np.arange(0)
         self._cache = Cache([], [])
 
@@ -105,6 +117,7 @@ class Agent:
         exists_BS = existing_positions(self.rows, self.model.layout, self.body.spec)
         self._prompt_exists_BP = exists_BS[:, : self._num_prompt]
         self._keep_newest_half(np.asarray(ids))
+        self._embed_prompts(np.asarray(ids))
         self._cached_B[ids] = 0
 
     def _tell(self, ids: np.ndarray, prompts: Sequence[str]) -> None:
@@ -123,31 +136,41 @@ class Agent:
             actions_BA[self._alive] = self.act(self._alive, np.asarray(observations_BO, np.float32)[self._alive])
         return actions_BA
 
-    @torch.inference_mode()
     def act(self, ids: np.ndarray, observations_BO: np.ndarray) -> np.ndarray:
         """Actions of these environments alone, a row for each of `ids`; the others stay where they are.
 
         So each may go at a pace of its own. `ids` are ascending and have not ended.
         """
+        return act_together([(self, ids, observations_BO)])[0]
+
+    def _begin(self, ids: np.ndarray, observations_BO: np.ndarray) -> None:
+        """A step of these environments is to be decided."""
         assert len(ids) and (np.diff(ids) > 0).all() and np.isin(ids, self._alive).all()
         codec, name, self._acting = self.model.codec, self.rows.body, ids
         self._fit_cache()
         self._keep_newest_half(ids[self.rows.step_mask_BT[ids].all(1)])
-        now = ids, self.rows.step_mask_BT[ids].sum(1)
+        self._now = now = ids, self.rows.step_mask_BT[ids].sum(1)
+        # Of a step that failed half way nothing stays.
+        before_B = self._num_prompt + now[1] * self.body.steps.positions
+        self._cached_B[ids] = self._cached_B[ids].clip(max=before_B)
         self.rows.observation_BTO[now] = codec.encode_observation(name, np.asarray(observations_BO, np.float32))
         if self._to_go_B is not None:
             self.rows.return_BT[now] = codec.encode_returns(self._to_go_B[ids])
-        for index, group in enumerate(self.body.head.groups):
-            distribution = self._distribution(index)
-            chosen = distribution.sample(self._generator) if self.sample else distribution.central()
-            self.rows.action_BTA[(*now, group)] = chosen.cpu().numpy()
-        self.rows.step_mask_BT[now] = True
-        return codec.decode_action(name, self.rows.action_BTA[now])
 
-    def _distribution(self, index: int) -> Distribution:
+    def _choose(self, index: int, hidden_BD: Tensor) -> None:
+        """The ids of action group `index`, from the position before it."""
+        distribution = self._distribution(index, hidden_BD)
+        chosen = distribution.sample(self._generator) if self.sample else distribution.central()
+        self.rows.action_BTA[(*self._now, self.body.head.groups[index])] = chosen.cpu().numpy()
+
+    def _distribution(self, index: int, hidden_BD: Tensor) -> Distribution:
         """Over action group `index` of the step being decided, for the environments that act."""
-        hidden_BD = self._encode(self.body.steps.readout + 1 + index)
         return self.body.head(hidden_BD, index, self.model.free)
+
+    def _end(self) -> np.ndarray:
+        """The actions that were decided."""
+        self.rows.step_mask_BT[self._now] = True
+        return self.model.codec.decode_action(self.rows.body, self.rows.action_BTA[self._now])
 
     def _fit_cache(self) -> None:
         """Give the cache the rows that are alive; environments that came back make it start anew."""
@@ -172,69 +195,104 @@ class Agent:
         told = [self.rows.return_BT] * bool(self.rows.return_BT.size)
         for history in (self.rows.observation_BTO, self.rows.action_BTA, *told):
             history[ids] = history[ids[:, None], source_BT]
+        at, source_BT = self.model.tensor(ids), self.model.tensor(source_BT)
+        self._steps_BTPD[at] = self._steps_BTPD[at[:, None], source_BT]
         self.rows.step_mask_BT[ids] = np.arange(window) < kept_B[:, None]
         self._cached_B[ids] = self._cached_B[ids].clip(max=self._num_prompt)
 
-    def _encode(self, num_now: int) -> Tensor:
-        """Encode what is not cached yet, up to the first `num_now` positions of the current step; (B, D) at its end."""
-        ids = self._acting
-        end_B = self._num_prompt + self.rows.step_mask_BT[ids].sum(1) * self.body.steps.positions + num_now
-        begin_B = self._cached_B[ids]
-        # Rows that need the same positions go through the trunk together: nearly always all of them.
-        kinds, kind_B = np.unique(np.stack([end_B - begin_B, begin_B == 0]), axis=1, return_inverse=True)
-        hidden_BD: Tensor | None = None
-        for kind, (count, is_prompt_new) in enumerate(kinds.T):
-            chosen = np.flatnonzero(kind_B == kind)
-            hidden_BSD = self._embed(ids[chosen], count, num_now, is_prompt_new)
-            out_BD = self._forward(ids[chosen], hidden_BSD, end_B[chosen, None] + np.arange(-count, 0))
-            if len(chosen) == len(ids):
-                hidden_BD = out_BD
-                break
-            if hidden_BD is None:
-                hidden_BD = out_BD.new_empty(len(ids), out_BD.shape[1])
-            hidden_BD[self.model.tensor(chosen)] = out_BD
-        self._cached_B[ids] = end_B
-        assert hidden_BD is not None
-        return hidden_BD
+    def _pieces(self, index: int) -> list[Piece]:
+        """What is not encoded yet, up to the position that action group `index` is read from.
 
-    def _embed(self, ids: np.ndarray, count: int, num_now: int, is_prompt_new: bool) -> Tensor:
-        """Embeddings of the newest `count` positions of `ids`, the first `num_now` of the current step the last."""
-        rows, positions = self.rows, self.body.steps.positions
-        in_steps = count - self._num_prompt if is_prompt_new else count
-        num_steps = 1 + -(-(in_steps - num_now) // positions)
-        steps_BT = rows.step_mask_BT[ids].sum(1)[:, None] + np.arange(1 - num_steps, 1)
-        chosen = ids[:, None], steps_BT
-        return_BT = rows.return_BT[chosen] if rows.return_BT.size else None
-        hidden_BSD = self.model.embed_steps(rows.body, rows.observation_BTO[chosen], rows.action_BTA[chosen], return_BT)
-        end = (num_steps - 1) * positions + num_now
-        hidden_BSD = hidden_BSD[:, end - in_steps : end]
-        return torch.cat([self.model.embed_prompt(_pick(rows, ids)), hidden_BSD], 1) if is_prompt_new else hidden_BSD
+        Rows that need the same positions go through the trunk together: nearly always all of them.
+        """
+        ids, num_now = self._acting, self.body.steps.readout + 1 + index
+        end_B = self._num_prompt + self._now[1] * self.body.steps.positions + num_now
+        counts, kind_B = np.unique(end_B - self._cached_B[ids], return_inverse=True)
+        self._embed_new(index)
+        self._end_B = end_B
+        self._chosen = [np.flatnonzero(kind_B == kind) for kind in range(len(counts))]
+        pieces = []
+        for count, chosen in zip(counts, self._chosen, strict=True):
+            entries_BS = end_B[chosen, None] + np.arange(-count, 0)
+            at = self.model.tensor(ids[chosen])[:, None], self.model.tensor(entries_BS)
+            pieces.append(Piece(self._hidden_BSD[at], self._place(ids[chosen], entries_BS), self._cache))
+        return pieces
 
-    def _forward(self, ids: np.ndarray, hidden_BSD: Tensor, entries_BS: np.ndarray) -> Tensor:
-        """The trunk over new positions of these environments, written to the cache; (B, D) of the last one."""
+    def _joined(self, outs: Sequence[Tensor]) -> Tensor:
+        """What the trunk gave for each of the pieces, (B, 1, D), as (B, D) for all environments that act."""
+        self._cached_B[self._acting] = self._end_B
+        out_BD = torch.cat([out[:, 0] for out in outs])
+        if len(outs) == 1:
+            return out_BD
+        return out_BD[self.model.tensor(np.argsort(np.concatenate(self._chosen)))]
+
+    @torch.inference_mode()
+    def _embed_prompts(self, ids: np.ndarray) -> None:
+        self._put(ids, 0, self.model.embed_prompt(_pick(self.rows, ids)))
+
+    def _embed_new(self, index: int) -> None:
+        """Before action group `index`: the observation and the action of the step before, or the groups so far."""
+        rows, (ids, step_B) = self.rows, self._now
+        observed = self.body.steps.positions - self.body.steps.action_groups
+        first_B = self._num_prompt + step_B * self.body.steps.positions
+        if index == 0:
+            told_BT = rows.return_BT[ids, step_B][:, None] if rows.return_BT.size else None
+            seen_BTO = rows.observation_BTO[ids, step_B][:, None]
+            self._put(ids, first_B, self.model.embed_observation(rows.body, seen_BTO, told_BT)[:, 0])
+            acted = step_B > 0
+            ids, step_B, first_B = ids[acted], step_B[acted] - 1, first_B[acted] - self.body.steps.positions
+        if len(ids):
+            actions_BTA = rows.action_BTA[ids, step_B][:, None]
+            self._put(ids, first_B + observed, self.model.embed_action(rows.body, actions_BTA)[:, 0])
+
+    def _put(self, ids: np.ndarray, first_B: np.ndarray | int, hidden_BSD: Tensor) -> None:
+        entries_BS = np.broadcast_to(first_B, len(ids))[:, None] + np.arange(hidden_BSD.shape[1])
+        self._hidden_BSD[self.model.tensor(ids)[:, None], self.model.tensor(entries_BS)] = hidden_BSD
+
+    def _place(self, ids: np.ndarray, entries_BS: np.ndarray) -> Place:
+        """Of new positions of these environments."""
         keys_L = np.arange(self._num_keys(entries_BS))
         exists_BL = np.ones((len(ids), len(keys_L)), bool)
         exists_BL[:, : self._num_prompt] = self._prompt_exists_BP[ids]
         visible_BSL = (keys_L <= entries_BS[..., None]) & exists_BL[:, None] | (keys_L == entries_BS[..., None])
-        place = Place(
+        return Place(
             rotary_BS=self.model.tensor(self._rotary_S[entries_BS]),
             visible_BSL=self.model.tensor(visible_BSL),
             rows_B=self.model.tensor(np.searchsorted(self._in_cache, ids)),
             entries_BS=self.model.tensor(entries_BS),
         )
-        return self._run_trunk(hidden_BSD, place)[:, 0]
 
     def _num_keys(self, entries_BS: np.ndarray) -> int:
         """Entries of the cache that are looked at: on a GPU all of them, so that shapes repeat."""
         return len(self._rotary_S) if self.model.device.type == "cuda" else int(entries_BS.max()) + 1
 
-    def _run_trunk(self, hidden_BSD: Tensor, place: Place) -> Tensor:
+    def _run_trunk(self, piece: Piece) -> Tensor:
         """The newest position's output, (B, 1, D)."""
+        return self.model.trunk(piece.hidden_BSD, piece.place, piece.cache, asks=NEWEST)
+
+    def _run(self, pieces: Sequence[Piece]) -> list[Tensor]:
+        """The same for each of these, of other agents too."""
         # With several threads torch's wait in a loop for a while after each operation, and slow numpy down.
-        is_few = hidden_BSD.shape[:2].numel() <= FEW and torch.get_num_threads() == 1
+        is_few = sum(piece.hidden_BSD.shape[:2].numel() for piece in pieces) <= FEW and torch.get_num_threads() == 1
         if self._few is not None and is_few:
-            return self._few(hidden_BSD, place, self._cache)
-        return self.model.trunk(hidden_BSD, place, self._cache, asks=NEWEST)
+            return self._few(pieces)
+        return [self._run_trunk(piece) for piece in pieces]
+
+
+@torch.inference_mode()
+def act_together(acting: Sequence[tuple[Agent, np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    """What `Agent.act` gives for each (agent, ids, observations): several bodies of one model, one pass through it."""
+    agents = [agent for agent, _, _ in acting]
+    assert len({id(agent) for agent in agents}) == len(agents) and len({id(agent.model) for agent in agents}) == 1
+    for agent, ids, observations_BO in acting:
+        agent._begin(ids, observations_BO)
+    for index in range(max(len(agent.body.head.groups) for agent in agents)):
+        deciding = [agent for agent in agents if index < len(agent.body.head.groups)]
+        pieces = [agent._pieces(index) for agent in deciding]
+        outs = iter(agents[0]._run([piece for own in pieces for piece in own]))
+        for agent, own in zip(deciding, pieces, strict=True):
+            agent._choose(index, agent._joined([next(outs) for _ in own]))
+    return [agent._end() for agent in agents]
 
 
 def _empty_windows(

@@ -15,8 +15,9 @@ from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
 from gato.rollout.suite import check_body, group
 from gato.skills.evaluate import evaluation_seeds, summarise
 from gato.skills.prompts import SPLITS
+from gato.skills.skill import TOLD
 from gato.skills.table import SKILLS, get_skill, skills_of
-from gato.skills.told import in_full, is_numbers
+from gato.skills.told import in_full, told_numbers
 from gato.specs import Score
 
 HEADER = "body\tprompt\tskill"
@@ -98,18 +99,21 @@ def ask(
 def _answer(question: Question, rollouts: Sequence[Rollout]) -> Answer:
     skill = _known(question)
     found = summarise(skill or _any_skill(question.body), [rollout.outcome for rollout in rollouts])
+    # What a goal-conditioned skill drew to ask for was told to nobody.
+    measured = {name: value for name, value in found.measured.items() if not name.startswith(TOLD)}
     return Answer(
         question,
         found.success if skill is not None else 0.0 if question.skill == NOTHING else None,
         found.behaviours,
-        found.measured,
+        measured,
         None if skill is None else found.return_,
     )
 
 
 def _any_skill(body: str) -> str:
-    """One that is told in words; whose reward counts where nobody knows what is meant."""
-    return next(skill.id for skill in skills_of(body) if not skill.is_commanded)
+    """One that is told in words, if any is; whose reward counts where nobody knows what is meant."""
+    own = skills_of(body)
+    return next((skill.id for skill in own if not skill.is_commanded), own[0].id)
 
 
 def _known(question: Question) -> str | None:
@@ -131,9 +135,17 @@ def question_of(model: Gato, body: str, prompt: str, hear: Hear | None = None) -
 
 
 def _heard(body: str, prompt: str, hear: Hear | None) -> str | None:
-    """What the body is told: free speech hears words, not numbers."""
-    told = in_full(prompt, body)
-    return told if hear is None or is_numbers(prompt) else hear(body, prompt)
+    """What the body is told: free speech hears whatever is not written as numbers, such as "what is 2+2=?"."""
+    if hear is None or _is_in_numbers(prompt):
+        return in_full(prompt, body)
+    return hear(body, prompt)
+
+
+def _is_in_numbers(prompt: str) -> bool:
+    try:
+        return told_numbers(prompt) is not None
+    except ValueError:
+        return False
 
 
 def read_questions(path: Path, model: Gato, hear: Hear | None = None) -> tuple[Question, ...]:

@@ -104,9 +104,13 @@ def _pair(body: str, split: Split, rng: np.random.Generator, besides: Collection
         sentence = _sentence(body, split, rng)
         if sentence in besides:
             continue
-        pair = Pair(sentence, parse_plan(sentence, body))
-        if is_kept_back(pair.plan) == (split == "combinations"):
-            return pair
+        try:
+            plan = parse_plan(sentence, body)
+        except ValueError:
+            # Long ways of a slow body, asked for again and again, may take longer than a plan may.
+            continue
+        if is_kept_back(plan) == (split == "combinations"):
+            return Pair(sentence, plan)
     raise ValueError(f"{body} has no more sentences of the split {split}; ask for fewer, or name other bodies")
 
 

@@ -57,6 +57,7 @@ function send(wish) {
 const hearing = {
   hello(told) {
     hello = told;
+    now = undefined; // until its body comes
     $("door").hidden = true;
     answer("");
     $("model").textContent = `${told.model} · gato ${told.version}`;
@@ -146,6 +147,7 @@ const hearing = {
   },
   error(told) {
     answer(told.error, true);
+    $("body").value = now?.body ?? ""; // what was chosen may not have come: it can be chosen again
     log(told.time ?? seen.time, told.error);
   },
 };
