@@ -66,7 +66,7 @@ def test_of_a_step_that_failed_for_another_body_nothing_stays(monkeypatch: pytes
         raise MemoryError
 
     for step in range(STEPS):
-        seen_BO, others_BO = (rng.standard_normal((1, len(BODIES[body].spec.observation))) for body in ("hopper", "ant"))
+        seen_BO, others_BO = (rng.standard_normal((1, len(BODIES[one].spec.observation))) for one in ("hopper", "ant"))
         if step in (0, 1, 6):
             with monkeypatch.context() as patch, pytest.raises(MemoryError):
                 patch.setattr(ant, "_choose", unable)

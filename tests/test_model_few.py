@@ -60,10 +60,9 @@ def test_pieces_of_several_caches_go_through_together_as_they_do_alone(rows: lis
     for counts in ((5, 1, 2, 9), (1, 1, 1, 1), (2, 4, 1, 13)):
         places = [some_place(rng, rows, count, begin) for count, begin in zip(counts, begins, strict=True)]
         hidden = [torch.randn(len(rows), count, config.width) for count in counts]
-        expected = [trunk(x_BSD, place, cache, asks=NEWEST) for x_BSD, place, cache in zip(hidden, places, theirs, strict=True)]
         found = few([Piece(*given) for given in zip(hidden, places, ours, strict=True)])
-        for out, right in zip(found, expected, strict=True):
-            torch.testing.assert_close(out, right, atol=2e-6, rtol=2e-5)
+        for out, *given in zip(found, hidden, places, theirs, strict=True):
+            torch.testing.assert_close(out, trunk(*given, asks=NEWEST), atol=2e-6, rtol=2e-5)
         begins += counts
 
 

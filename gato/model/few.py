@@ -53,7 +53,9 @@ class FewPositions:
         """
         parts = [_Part(piece) for piece in pieces]
         ends = np.cumsum([len(part.hidden_ND) for part in parts])
-        newest_R = np.concatenate([part.newest_B + end - len(part.hidden_ND) for part, end in zip(parts, ends, strict=True)])
+        newest_R = np.concatenate(
+            [part.newest_B + end - len(part.hidden_ND) for part, end in zip(parts, ends, strict=True)]
+        )
         x_ND = np.concatenate([part.hidden_ND for part in parts])
         rotary = self._rotary(np.concatenate([part.rotary_N for part in parts]))
         for index, layer in enumerate(self._layers):

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from gato import runs
 from gato.model.balance import balanced
 from gato.model.config import ModelConfig
-from gato.model.find import FILES, find_model
 from gato.model.few import FewPositions, lay_for_few
+from gato.model.find import FILES, find_model
 from gato.model.heads import ActionHead
 from gato.model.slots import OptionalNumbers, SlotEmbedding, Tables
 from gato.model.trunk import Kept, Place, Trunk
