@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,7 +55,7 @@ def push(what: str, repository: str, *, private: bool = False, yes: bool = False
 
 
 def serve(
-    model: str, *, host: str = "127.0.0.1", port: int = 8000, token: str = "", robots: Sequence[str] = ()
+    model: str, *, host: str = "127.0.0.1", port: int = 8000, token: str = "", robots: tuple[str, ...] = ()
 ) -> None:
     """Act for other people's robots and simulators over websockets, told in words, until Ctrl-C.
 
