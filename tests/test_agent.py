@@ -123,7 +123,8 @@ def same_tokens(agent: Agent, env: int, rows: Rows) -> None:
 
 @torch.no_grad()
 def worst_difference(agent: Heard, steps: int) -> float:
-    """Act for `steps`, with a new prompt, a reset and a retirement on the way; compare each step with no cache."""
+    """Act for `steps`, with a new prompt, a reset, a retirement and other actions done than decided on the way; compare
+    each step with no cache."""
     spec, rng, window = agent.body.spec, np.random.default_rng(1), agent.model.layout.window_steps
     histories, alive, worst = [History(spec) for _ in range(3)], [0, 1, 2], 0.0
     for step in range(steps):
@@ -145,6 +146,10 @@ def worst_difference(agent: Heard, steps: int) -> float:
             same_tokens(agent, env, rows)
             for cached, plain in zip(agent.distributions, from_scratch(agent.model, rows), strict=True):
                 worst = max(worst, distance(cached, place, plain))
+        if step in (2, 10):
+            action_BA[1:] = draw(spec.action, (2,), rng)
+            agent.did(np.array([1, 2]), action_BA[1:])
+        for env in alive:
             histories[env].observations.append(observation_BO[env])
             histories[env].actions.append(action_BA[env])
     return worst

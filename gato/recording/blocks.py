@@ -84,6 +84,10 @@ class ToldActor(Protocol):
         """From now on rows `ids` are asked for that skill."""
         ...
 
+    def did(self, ids: np.ndarray, actions_bA: np.ndarray) -> None:
+        """Rows `ids` did this instead of what it gave."""
+        ...
+
 
 @dataclass
 class Block:
@@ -173,6 +177,8 @@ def record_block(
         executed_BA = intended_BA if student is None else student(observation_BO)[active]
         if noise_TBA is not None:
             executed_BA = np.clip(executed_BA + noise_TBA[step, active], low_A, high_A)
+            if student is not None:
+                student.did(active, executed_BA)
         transition = stepper.step(executed_BA, None if len(active) == stepper.num_envs else active)
         block.expert_actions_TBA[step, active] = intended_BA
         block.actions_TBA[step, active] = executed_BA

@@ -130,10 +130,7 @@ class Recording:
     def _wrong_student(self) -> list[str]:
         if not self.student:
             return []
-        wrong = [] if self.skills else [f"{self.env} is no skill, and a student must be told one; see gato skills"]
-        if any(self.noise):
-            wrong.append(f"noise is {list(self.noise)}; a student takes none: what it remembers is what it did")
-        return wrong
+        return [] if self.skills else [f"{self.env} is no skill, and a student must be told one; see gato skills"]
 
     def _wrong_experts(self) -> list[str]:
         wrong = [] if self.experts and all(self.experts) else [f"expert is {self.expert!r}; at least one is needed"]

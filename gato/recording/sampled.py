@@ -46,6 +46,10 @@ class Sampled:
         """A policy knows one skill."""
         raise AssertionError(f"rows {ids} were told skill {prompt_id}; a recording that switches is not sampled")
 
+    def did(self, ids: np.ndarray, actions_bA: np.ndarray) -> None:
+        """What it draws is the noise."""
+        raise AssertionError(f"rows {ids} acted with noise; a recording that is sampled has none beside it")
+
 
 def as_policies(actors: Sequence[Actor], names: Sequence[str]) -> tuple[Policy, ...]:
     """The actors, which must have a distribution to draw from."""

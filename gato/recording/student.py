@@ -38,6 +38,10 @@ class Student:
         """From now on these rows are asked for that skill."""
         self.agent.set_prompt(ids, [self._phrase(row, prompt_id) for row in ids])
 
+    def did(self, ids: np.ndarray, actions_bA: np.ndarray) -> None:
+        """These rows did this, by the noise on what was decided; it remembers what was done."""
+        self.agent.did(ids, actions_bA)
+
     def retire(self, ids: np.ndarray) -> None:
         """These rows have ended."""
         self.agent.retire(ids)

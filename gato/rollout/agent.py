@@ -109,6 +109,14 @@ class Agent:
         if self._to_go_B is not None:
             self._to_go_B -= np.nan_to_num(shares_B)
 
+    def did(self, ids: np.ndarray, actions_BA: np.ndarray) -> None:
+        """In their last step these environments did this, a row for each, instead of what was decided."""
+        last = ids, self.rows.step_mask_BT[ids].sum(1) - 1
+        self.rows.action_BTA[last] = self.model.codec.encode_action(self.rows.body, np.asarray(actions_BA, np.float32))
+        steps = self.body.steps
+        before_B = self._num_prompt + (last[1] + 1) * steps.positions - steps.action_groups
+        self._cached_B[ids] = self._cached_B[ids].clip(max=before_B)
+
     def set_prompt(self, ids: np.ndarray, prompts: Sequence[str]) -> None:
         """From the next control step `[new prompt, newest half]` is what these environments see."""
         for env, prompt in zip(ids, prompts, strict=True):
