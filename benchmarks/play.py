@@ -2,9 +2,9 @@
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/play.py [--seconds 8] [--model gato-small] [--out FILE]
 
-1 and 8 viewers of the ant (20 control steps/s) and of the hopper (125), 8 of the cheetah (20), and 8 of different
-bodies, in a process of their own on loopback; each says something every second. Prints one table and writes
-benchmarks/results/play.json. Target: real time, and at least 30 poses/s for each viewer; new words hold within 0.3 s of
+1 and 8 viewers of the ant (20 control steps/s) and of the hopper (125), 8 of the cheetah (20), 8 of the four bodies of
+`gato demo`, and 8 of different bodies, as far as the model knows them, in a process of their own on loopback; each says
+something every second. Prints one table and writes benchmarks/results/play.json. Target: real time, and at least 30 poses/s for each viewer; new words hold within 0.3 s of
 simulated time.
 """
 
@@ -37,6 +37,7 @@ CASES = {
     "8 cheetahs": ("half-cheetah",) * 8,
     "1 hopper": ("hopper",),
     "8 hoppers": ("hopper",) * 8,
+    "8 of the demo": ("half-cheetah", "hopper", "walker2d", "inverted-pendulum") * 2,
     "8 bodies": MIXED,
 }
 TARGETS = {"poses_per_second": 30, "simulated_s": 0.3}
@@ -72,6 +73,11 @@ def measure(place: Played, bodies: Sequence[str], seconds: float) -> dict[str, A
     }
 
 
+def _possible(model: Gato) -> list[str]:
+    """Cases whose bodies the model knows."""
+    return [case for case, bodies in CASES.items() if set(bodies) <= set(model.codec.bodies)]
+
+
 def _used(place: Played) -> dict[str, float]:
     """Seconds so far."""
     return {**vars(place.world.spent), "streaming": place.streaming(), "process": time.process_time()}
@@ -81,7 +87,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8.0, help="of a run")
     parser.add_argument("--model", default="gato-small")
-    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--cases", nargs="*", default=[], choices=list(CASES), help="default: all that it knows")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args(words)
@@ -90,11 +96,11 @@ def main(words: Sequence[str] | None = None) -> None:
     folder = find_model(options.model)
     model, found = Gato.load(folder), {}
     with played(model, read_json(folder / "card.json")["skills"]) as place:
-        for case in options.cases:
+        for case in options.cases or _possible(model):
             run = found[case] = measure(place, CASES[case], options.seconds)
             shares = ", ".join(f"{name} {share:.0%}" for name, share in run["shares"].items())
             print(
-                f"{case:10} {run['pace']:.2f} of real time, {run['poses_per_second']:.0f} poses/s, new words after "
+                f"{case:13} {run['pace']:.2f} of real time, {run['poses_per_second']:.0f} poses/s, new words after "
                 f"{run['reply_ms']['median']:.0f} ms (at most {run['reply_ms']['most']:.0f} ms, "
                 f"{run['simulated_s']['most']:.2f} s simulated); of one processor: {shares}"
             )
