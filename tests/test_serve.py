@@ -210,7 +210,7 @@ def test_who_does_not_read_stalls_nobody_else_and_is_hung_up_on(
     place: Served, model: Gato, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """websockets' pings wait for room in the buffers as its sending does, so that they end nothing there."""
-    monkeypatch.setattr("gato.serve.listening.PATIENCE", 0.3)
+    monkeypatch.setattr("gato.serve.listening.PATIENCE", 1.0)
     stalled, said = raw(place, max_queue=1), pack({"observation": HOPPER, "body": "hopper", "prompt": "hop " * 249})
 
     def ask_for_ever() -> None:
@@ -224,6 +224,19 @@ def test_who_does_not_read_stalls_nobody_else_and_is_hung_up_on(
         acts(client, model)
     asking.join(SOON)
     assert not asking.is_alive()  # some MB later
+
+
+def test_who_has_nothing_to_say_does_not_keep_its_place(
+    place: Served, model: Gato, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It kept it for as long as it answered pings."""
+    monkeypatch.setattr("gato.serve.server.FIRST", 0.5)
+    with Client(place.address, body="cart", prompt="run") as client:
+        acts(client, model, steps=1)
+        told = "1008.*no message came within 0.5 s; connect once there is"
+        with raw(place) as silent, pytest.raises(ConnectionClosedError, match=told):
+            silent.recv(timeout=SOON)
+        client.act([0.0, 0.0])  # who has spoken may think for as long as it likes
 
 
 def test_one_too_many_is_told_so_and_served_once_there_is_room(place: Served) -> None:

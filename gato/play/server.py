@@ -38,7 +38,7 @@ from gato.play.words import Interpreter, sayable
 from gato.play.world import World
 from gato.serve import listening
 from gato.serve.catalogue import Catalogue, load_catalogue
-from gato.serve.listening import LOOPBACK, address, check_door, is_token, send, until_gone, until_stopped
+from gato.serve.listening import LOOPBACK, address, check_door, is_token, until_gone, until_stopped
 from gato.skills.bodies import BODIES
 from gato.skills.table import get_skill
 from gato.specs import near_match
@@ -121,9 +121,9 @@ class Waiting:
     async def _send(self, connection: ServerConnection, item: dict[str, object] | bytes) -> None:
         if isinstance(item, bytes):
             self._num_frames -= 1
-            await send(connection, item)
+            await connection.send(item)
             return
-        await send(connection, json.dumps(item))
+        await connection.send(json.dumps(item))
         self._num_events -= 1
         if not self._num_events:
             self._is_sent.set()
@@ -203,9 +203,8 @@ class PlayServer:
                 await self._play(connection)
             if told:
                 is_token_wrong = code == CloseCode.POLICY_VIOLATION
-                await send(
-                    connection, json.dumps({"event": "refused", "error": told, "is_token_wrong": is_token_wrong})
-                )
+                refused = {"event": "refused", "error": told, "is_token_wrong": is_token_wrong}
+                await connection.send(json.dumps(refused))
         await connection.close(code)
 
     async def _is_welcome(self, connection: ServerConnection) -> bool:
@@ -228,7 +227,7 @@ class PlayServer:
         waiting.put(self._about)
         sending = asyncio.create_task(waiting.send_on(connection))
         try:
-            with until_gone():
+            with until_gone(connection):
                 body = await self._answer(waiting, session, self._body, json.dumps({"body": self._body}))
                 async for data in connection:
                     if connection.state is not State.OPEN:
