@@ -25,6 +25,8 @@ from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.play.messages import MOST_BYTES
 from gato.play.server import MOST_READ, MOST_SESSIONS
+from gato.play.session import Session
+from gato.play.words import Meaning
 from gato.sequences import Layout
 from gato.skills.bodies import BODIES
 
@@ -80,14 +82,24 @@ def test_a_viewer_is_told_everything_once_and_then_shown_frames_in_real_time(pla
     assert (last - first) / seconds == pytest.approx(1, abs=0.15)
 
 
-def test_new_words_hold_within_a_control_step(place: Played) -> None:
+def test_new_words_hold_within_a_control_step(place: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of simulated time, once they were understood: how long they travel until then is wall time, and the machine's
+    matter. A busy one took 0.8 s."""
+    understood: list[float] = []
+    say = place.world.say
+
+    def noted(session: Session, body: str, meaning: Meaning) -> None:
+        understood.append(session.time)
+        say(session, body, meaning)
+
+    monkeypatch.setattr(place.world, "say", noted)
     with Viewer(place) as viewer:
-        shown, _, _ = viewer.frame()
+        viewer.frame()
         viewer.send({"say": "turn left"})
         told = viewer.event("told")
         while told["skill"] != "ant/turn-left":
             told = viewer.event("told")
-        assert told["time"] - shown < 0.3 and told["note"] == ""
+        assert 0 <= told["time"] - understood[0] < 0.3 and told["note"] == ""
 
 
 def test_a_plan_is_told_part_by_part(place: Played) -> None:
@@ -207,7 +219,7 @@ def test_who_vanishes_leaves_room_for_others(place: Played) -> None:
 
 def test_who_does_not_read_stalls_nobody_and_is_hung_up_on(place: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gato.play.server.MOST_UNSENT", 4096)
-    monkeypatch.setattr("gato.serve.listening.PATIENCE", 0.3)
+    monkeypatch.setattr("gato.serve.listening.PATIENCE", 1.0)
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     narrow.connect(("127.0.0.1", place.port))
@@ -302,7 +314,7 @@ def test_for_other_machines_an_address_will_do_and_no_name(place: Played, monkey
     monkeypatch.setattr(place.server, "_host", "0.0.0.0")
     assert fetched(place, "/", Host=f"evil.example:{place.port}")[0] == 403
     assert fetched(place, "/", Host="192.168.1.7:80")[0] == fetched(place, "/", Host="[fe80::1]:80")[0] == 200
-    monkeypatch.setattr(place.server, "_host", "robot.local")
+    place.server.listen("Robot.local", 0)
     assert fetched(place, "/", Host=f"robot.local:{place.port}")[0] == 200
 
 
@@ -313,11 +325,14 @@ def test_a_client_that_came_to_the_wrong_server_hangs_up(place: Played) -> None:
     becomes(lambda: place.is_empty)
 
 
-def test_without_the_token_nobody_plays(model: Gato) -> None:
+def test_without_the_token_nobody_plays(model: Gato, monkeypatch: pytest.MonkeyPatch) -> None:
     with played(model, TAUGHT, token=TOKEN) as locked:
-        for wrong in ({"token": "open"}, {"token": ""}, {"say": "turn left"}, "rubbish", b"\0"):
+        for wrong in ({"token": "open"}, {"token": ""}, {"say": "turn left"}, "rubbish", b"\0", None):
+            if wrong is None:
+                monkeypatch.setattr("gato.serve.listening.PATIENCE", 1.0)
             with Viewer(locked) as viewer:
-                viewer.send(wrong)
+                if wrong is not None:
+                    viewer.send(wrong)
                 refused = viewer.event("refused")
                 assert (refused["error"], refused["is_token_wrong"]) == (
                     "wrong token or none; bring the one of --token",
@@ -325,6 +340,7 @@ def test_without_the_token_nobody_plays(model: Gato) -> None:
                 )
                 with pytest.raises(ConnectionClosedError, match="1008"):
                     viewer.socket.recv(timeout=SOON)
+        monkeypatch.undo()
         with Viewer(locked) as viewer:
             viewer.send({"token": TOKEN})
             assert viewer.event("hello")["model"] == "tested"

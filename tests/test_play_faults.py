@@ -15,10 +15,11 @@ from serving import make_telling_model
 from viewing import Viewer
 from waiting import SOON, becomes
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosedError
 
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
-from gato.play.server import MOST_FRAMES, Waiting
+from gato.play.server import MOST_EVENTS, MOST_FRAMES, Waiting
 from gato.sequences import Layout
 from gato.skills.bodies import BODIES
 
@@ -105,6 +106,22 @@ def test_of_frames_that_wait_the_newest_are_kept() -> None:
     assert asyncio.run(pile_up()) == ['{"event": "told"}', *(b"%d" % number for number in range(8, MOST_FRAMES + 8))]
 
 
+def test_who_lets_too_many_events_wait_is_hung_up_on_and_told_why(place: Played) -> None:
+    """Frames were left out, events were kept without end."""
+    with Viewer(place) as viewer:
+        viewer.frame()
+        [session] = place.world.prepare("ant").sessions
+
+        def pile_up() -> None:
+            """All of them wait before the first is sent."""
+            for _ in range(MOST_EVENTS + 1):
+                session.tell("told", prompt="turn left")
+
+        place.loop.call_soon_threadsafe(pile_up)
+        with pytest.raises(ConnectionClosedError, match=f"1008.*too slow: {MOST_EVENTS} events wait unread"):
+            viewer.event("never")
+
+
 def test_an_agent_that_fails_is_told_of_and_begins_anew_when_asked(
     place: Played, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,6 +182,9 @@ def test_a_first_body_that_fails_is_told_of_and_another_can_be_chosen(
         viewer = Viewer(place)
         assert viewer.event("error")["error"] == "the server failed (MemoryError, see its log)"
     with viewer:
+        for wish in ({"say": "run along the track"}, {"pause": True}, {"push": True}):  # nothing was said to them
+            viewer.send(wish)
+            assert viewer.event("error")["error"] == "no body is here; choose one"
         viewer.send({"body": "hopper"})
         viewer.frame()
 

@@ -53,6 +53,8 @@ ASKED = 0.25
 """s between two words for a planner: each is a question at once."""
 MOST_FRAMES = 32
 """That wait for a viewer who reads slowly; beyond, the oldest are left out."""
+MOST_EVENTS = 512
+"""Likewise; beyond, since none of them may be left out, the viewer is hung up on."""
 MOST_UNSENT = 1 << 16
 """Bytes on their way beyond those: what waits there cannot be left out any more, and answers wait behind it."""
 FETCHED = 30.0
@@ -93,6 +95,7 @@ class Waiting:
         if isinstance(item, dict):
             self._num_events += 1
             self._is_sent.clear()
+            self._is_over = self._num_events > MOST_EVENTS
         elif self._num_frames < MOST_FRAMES:
             self._num_frames += 1
         else:
@@ -107,11 +110,12 @@ class Waiting:
     async def send_on(self, connection: ServerConnection) -> None:
         """Sends all that comes, until the connection is closed."""
         try:
-            while True:
+            while not self._is_over:
                 await self._is_there.wait()
-                while self._items:
+                while self._items and not self._is_over:
                     await self._send(connection, self._items.popleft())
                 self._is_there.clear()
+            await connection.close(CloseCode.POLICY_VIOLATION, f"too slow: {MOST_EVENTS} events wait unread")
         except ConnectionClosed:
             pass  # gone, or hung up on
         finally:
@@ -160,7 +164,7 @@ class PlayServer:
 
     def listen(self, host: str, port: int) -> AbstractAsyncContextManager[int]:
         """Serve meanwhile; the port, where 0 is any free one. ValueError where it cannot be had."""
-        self._host = host
+        self._host = host.lower()  # as browsers tell it
         return listening.listening(
             self._serve,
             host,

@@ -96,6 +96,8 @@ class World:
         def in_its_room() -> None:
             if session.body:
                 order(self._rooms[session.body])
+            else:
+                session.tell("error", error="no body is here; choose one")
 
         self._orders.put((session, in_its_room))
 
