@@ -140,8 +140,10 @@ def test_a_planner_steers_and_its_decisions_are_listed(page: Any, tmp_path: Path
     page.locator("#goal", has_text="go home").wait_for()
     page.locator("#decisions summary", has_text="turn right").first.wait_for()
     until(page, "gato.told?.skill === 'ant/turn-right'")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Go on").wait_for()  # no other decision comes on top meanwhile
     page.locator("#decisions summary").first.click()
-    page.locator("#decisions pre", has_text="Task: go home").first.wait_for()
+    page.locator("#decisions details[open] pre", has_text="Task: go home").wait_for()
     page.screenshot(path=tmp_path / "planner.png")
     page.get_by_role("button", name="Take over").click()
     page.locator("#planner.over").wait_for()
@@ -162,16 +164,19 @@ def _unable(*_: object) -> None:
 
 
 def test_a_body_that_failed_can_be_chosen_again(browser: Any, place: Played, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list showed it although it had not come, and to choose what is shown is no change."""
+    """The list showed it although it had not come, and to choose what is shown is no change.
+    Record could be pressed, and broke."""
     failed = "the server failed (MemoryError, see its log)"
     monkeypatch.setattr(place.world, "prepare", _unable)
     with opened(browser, place.address) as page:
         page.locator("#answer.wrong", has_text=failed).wait_for()
         assert page.locator("#body").input_value() == ""
+        assert page.locator("#tools button").count() == page.locator("#tools button:disabled").count() == 4
         monkeypatch.undo()
         page.locator("#body").press("ArrowDown")
         first = page.locator("#body").input_value()
         until(page, f"gato.told?.skill?.startsWith('{first}/')")
+        assert not page.locator("#tools button:disabled").count()
         monkeypatch.setattr(place.world, "prepare", _unable)
         page.locator("#body").press("ArrowDown")
         page.locator("#answer.wrong", has_text=failed).wait_for()
@@ -180,12 +185,24 @@ def test_a_body_that_failed_can_be_chosen_again(browser: Any, place: Played, mon
 
 def test_a_clip_is_recorded_in_the_browser(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Record").click()
-    page.wait_for_timeout(1500)
+    until(page, "gato.recorded > 1000")
     with page.expect_download() as download:
         page.get_by_role("button", name="Stop").click()
     assert download.value.suggested_filename.startswith("gato-ant-")
     download.value.save_as(tmp_path / "clip")
     assert (tmp_path / "clip").stat().st_size > 1000
+
+
+def test_a_clip_of_nothing_is_told_of_and_not_kept(page: Any) -> None:
+    """Whoever stopped at once got an empty file."""
+    page.evaluate("""() => {
+        MediaRecorder.prototype.start = () => {};
+        MediaRecorder.prototype.stop = function () { this.onstop(); };
+    }""")
+    page.get_by_role("button", name="Record").click()
+    page.get_by_role("button", name="Stop").click()
+    page.locator("#answer.wrong", has_text="the browser has recorded nothing yet").wait_for()
+    page.get_by_role("button", name="Record").wait_for()
 
 
 def test_without_webgl_words_and_readings_work(browser: Any, place: Played) -> None:

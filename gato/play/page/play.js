@@ -18,7 +18,7 @@ let place = 0; // among what was typed
 let isPaused = false, isRefused = false;
 
 // What the browser tests read.
-const seen = (window.gato = { frames: 0, poses: 0, time: 0, told: null, events: [] });
+const seen = (window.gato = { frames: 0, poses: 0, time: 0, told: null, events: [], recorded: 0 });
 
 const program = await import("./view.js").catch((error) => blind("The picture's program did not come over; reload the page", error));
 try {
@@ -44,7 +44,7 @@ function connect() {
     for (const one of document.querySelectorAll("#tools button, #body, #skills button, #ask, #take")) one.disabled = true;
     recorder?.stop(); // what there is of the clip is kept
     if (isRefused) return;
-    if (event.code !== FULL) answer(event.code === TOO_MUCH ? "that was too much for one message" : "not connected; trying again", true);
+    if (event.code !== FULL) answer(event.code === TOO_MUCH ? "that was too much for one message" : `${event.reason || "not connected"}; trying again`, true);
     setTimeout(connect, AGAIN);
   };
 }
@@ -62,11 +62,9 @@ const hearing = {
     answer("");
     $("model").textContent = `${told.model} · gato ${told.version}`;
     $("body").replaceChildren(...Object.keys(told.bodies).map((name) => new Option(name, name)));
-    for (const one of document.querySelectorAll("#tools button, #body, #ask, #take")) one.disabled = false;
+    $("body").disabled = false;
     $("ask").hidden = !told.has_planner;
     $("ask").title = "a language model chooses, again and again, what the body does";
-    $("record").disabled = !view || !clip || !view.canvas.captureStream;
-    if ($("record").disabled) $("record").title = "this browser cannot record the picture";
   },
   refused(told) {
     isRefused = told.is_token_wrong; // a place may become free
@@ -77,6 +75,9 @@ const hearing = {
   body(told) {
     now = told;
     $("body").value = told.body;
+    for (const one of document.querySelectorAll("#tools button, #ask, #take")) one.disabled = false;
+    $("record").disabled = !view || !clip || !view.canvas.captureStream;
+    if ($("record").disabled) $("record").title = "this browser cannot record the picture";
     pause(false);
     for (const id of ["planned", "planner"]) $(id).hidden = true; // of the body before
     $("ask").textContent = "Ask planner";
@@ -193,13 +194,18 @@ function pause(isOn) {
 
 function record() {
   if (recorder) return recorder.stop();
+  seen.recorded = 0; // bytes
   const pieces = [], name = `gato-${now.body}-${(seen.told?.prompt ?? "").replace(/\W+/g, "-")}`;
   recorder = new MediaRecorder(view.canvas.captureStream(30), { mimeType: clip });
-  recorder.ondataavailable = ({ data }) => pieces.push(data);
+  recorder.ondataavailable = ({ data }) => {
+    pieces.push(data);
+    seen.recorded += data.size;
+  };
   recorder.onstop = () => {
     recorder = null;
     $("record").textContent = "Record";
     $("record").setAttribute("aria-pressed", "false");
+    if (!seen.recorded) return answer("the browser has recorded nothing yet; record for longer", true);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(pieces, { type: clip }));
     link.download = `${name}.${clip.includes("mp4") ? "mp4" : "webm"}`;
