@@ -226,19 +226,6 @@ def test_who_does_not_read_stalls_nobody_else_and_is_hung_up_on(
     assert not asking.is_alive()  # some MB later
 
 
-def test_who_has_nothing_to_say_does_not_keep_its_place(
-    place: Served, model: Gato, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It kept it for as long as it answered pings."""
-    monkeypatch.setattr("gato.serve.server.FIRST", 0.5)
-    with Client(place.address, body="cart", prompt="run") as client:
-        acts(client, model, steps=1)
-        told = "1008.*no message came within 0.5 s; connect once there is"
-        with raw(place) as silent, pytest.raises(ConnectionClosedError, match=told):
-            silent.recv(timeout=SOON)
-        client.act([0.0, 0.0])  # who has spoken may think for as long as it likes
-
-
 def test_one_too_many_is_told_so_and_served_once_there_is_room(place: Served) -> None:
     clients = [Client(place.address, body="cart", prompt="run") for _ in range(MOST)]
     with pytest.raises(ServerError, match="all 3 connections are taken; try again later"):

@@ -30,8 +30,6 @@ MOST_CONNECTIONS = 64
 """Each has a row in the agent of its body, with keys and values of its own."""
 MOST_READ = 16 * MOST_BYTES
 """Bytes of a message that are read at all, so that one that is too large can be told so; beyond, it is hung up on."""
-FIRST = 60.0
-"""s for a client's first message; a place is not for who has nothing to act for."""
 
 log = logging.getLogger(__name__)
 
@@ -79,24 +77,12 @@ class PolicyServer:
         self.num_connections += 1
         try:
             with until_gone(connection):
-                await self._act_for(connection, session)
+                await connection.send(self._metadata)
+                async for data in connection:
+                    await connection.send(pack(await self._reply(session, data)))
         finally:
             self.num_open -= 1
             self._batcher.leave(session)
-
-    async def _act_for(self, connection: ServerConnection, session: Session) -> None:
-        """Until it is closed."""
-        await connection.send(self._metadata)
-        try:
-            async with asyncio.timeout(FIRST):
-                data = await connection.recv()
-        except TimeoutError:
-            told = f"no message came within {FIRST:g} s; connect once there is something to act for"
-            await connection.close(CloseCode.POLICY_VIOLATION, told)
-            return
-        while True:
-            await connection.send(pack(await self._reply(session, data)))
-            data = await connection.recv()
 
     async def _reply(self, session: Session, data: bytes | str) -> dict[str, Any]:
         """An action or an error, with the time since the message was there, ms."""
