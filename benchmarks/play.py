@@ -4,8 +4,8 @@
 
 1 and 8 viewers of the ant (20 control steps/s) and of the hopper (125), 8 of the cheetah (20), 8 of the four bodies of
 `gato demo`, and 8 of different bodies, as far as the model knows them, in a process of their own on loopback; each says
-something every second. Prints one table and writes benchmarks/results/play.json. Target: real time, and at least 30 poses/s for each viewer; new words hold within 0.3 s of
-simulated time.
+something every second. Prints one table and writes benchmarks/results/play.json. Target: real time, and at least 30
+poses/s for each viewer; new words hold within 0.3 s of simulated time.
 """
 
 from __future__ import annotations
