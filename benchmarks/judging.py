@@ -1,9 +1,10 @@
 """Do judged data teach better? python benchmarks/judging.py [--episodes 40] [--steps 1500] [--judge rule]
 
-A half-cheetah is told `run forward` and `run backward`; in half of the episodes the other expert acts. Three models of
+A half-cheetah is told `run forward` and `run backward`; in half of the episodes the other expert acts. Four models of
 the same size and the same number of updates learn from: all of it as labelled; what a judge keeps; what it keeps and
-relabels. Each is told both prompts; success with Wilson's 95 % interval. With --plans each model carries out the
-plans that were proposed to mend the failures, too. Writes benchmarks/results/judging.json.
+relabels; that, and the plans that may mend the failures, as the experts carry them out from the same starts. Each is
+told both prompts; success with Wilson's 95 % interval. With --plans each model carries out those plans, too. The judge
+is asked about every episode once for each of the last three. Writes benchmarks/results/judging.json.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ RESULT = Path(__file__).parent / "results" / "judging.json"
 BODY = "half-cheetah"
 SKILLS = {"run-forward": "run forward", "run-backward": "run backward"}
 RECORDED_STEPS = 300
+KEPT = {
+    "kept": {},
+    "kept and relabelled": {"relabel": True},
+    "kept, relabelled and mended": {"relabel": True, "mend": True},
+}
+"""Arm -> what goes into its datasets beside what was followed."""
 CONFIG = """
 data:
   batch_size: 32
@@ -61,16 +68,18 @@ def record(episodes: int) -> list[str]:
 
 
 def arms(datasets: list[str], judge: str) -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
-    """What each model learns from, and what the judge said."""
-    said = [api.data_judge(one, judge=judge, keep=one.replace("-v0", "-kept-v0")) for one in datasets]
-    for one in datasets:
-        api.data_judge(one, judge=judge, keep=one.replace("-v0", "-relabelled-v0"), relabel=True)
-    named = {
-        "as labelled": datasets,
-        "kept": [one.replace("-v0", "-kept-v0") for one in datasets],
-        "kept and relabelled": [one.replace("-v0", "-relabelled-v0") for one in datasets],
-    }
+    """What each model learns from, and what the judge said of each dataset the last time."""
+    named, said = {"as labelled": datasets}, []
+    for arm, wished in KEPT.items():
+        named[arm] = [one.replace("-v0", f"-{slug(arm)}-v0") for one in datasets]
+        pairs = zip(datasets, named[arm], strict=True)
+        said = [api.data_judge(one, judge=judge, keep=kept, **wished) for one, kept in pairs]
     return named, said
+
+
+def slug(arm: str) -> str:
+    """An arm's name as part of a file's or a dataset's."""
+    return arm.replace(",", "").replace(" ", "-")
 
 
 def train(datasets: list[str], folder: Path, steps: int) -> Path:
@@ -114,7 +123,7 @@ def main() -> None:
         named, said = arms(record(given.episodes), given.judge)
         failures = [one for told in said for one in told["failures"]]
         for arm, datasets in named.items():
-            model = Gato.load(train(datasets, Path(scratch, arm.replace(" ", "-")), given.steps))
+            model = Gato.load(train(datasets, Path(scratch, slug(arm)), given.steps))
             rows[arm] = {"success": obeyed(model, 20)}
             if given.plans:
                 rows[arm]["plans"] = mended(model, failures, 20)

@@ -3,9 +3,11 @@
     python benchmarks/speech.py [--encoder FOLDER] [--calibrate] [--layers]
 
 Sentences written by hand in benchmarks/sentences: `calibration.tsv`, on which the threshold was set (--calibrate shows
-how), and `test.tsv`, written by somebody who had seen neither the grammar nor gato/language, and used for nothing else;
-what a body's layer has learned of the grammar and the sayings is left out of both, and what the calibration has of the
-test, by letters alone. A sentence that is wrongly declined counts as wrong. Writes benchmarks/results/speech.json.
+how), and `test.tsv`, written by somebody who had seen neither the grammar nor gato/language, and used for nothing else.
+The last 28 of it, which mean no skill, were added by somebody who had read all the others, so as to repeat none, before
+anything heard them. What a body's layer has learned of the grammar and the sayings is left out of both, and what the
+calibration has of the test, by letters alone. A sentence that is wrongly declined counts as wrong. Writes
+benchmarks/results/speech.json.
 """
 
 from __future__ import annotations

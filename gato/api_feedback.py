@@ -50,6 +50,7 @@ def data_judge(
     out: str = "",
     keep: str = "",
     relabel: bool = False,
+    mend: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Judge what a dataset's episodes did: was each instruction followed, and why.
@@ -68,8 +69,10 @@ def data_judge(
         out: File for every verdict with its summary, as JSON.
         keep: Minari id of a new dataset, of the episodes that both judge and reading call followed.
         relabel: Also keep those that both call not followed, under the name and the rewards of what they did.
+        mend: Also let the experts that come with Gato carry out the plans that may mend those, from the same starts,
+            and keep what was followed then.
         overwrite: Replace what --out and --keep name.
     """
     from gato.feedback.judge import Wishes, judge_dataset
 
-    return judge_dataset(dataset, judge, Wishes(out, keep, relabel, overwrite), server_model=server_model)
+    return judge_dataset(dataset, judge, Wishes(out, keep, relabel, mend, overwrite), server_model=server_model)

@@ -31,7 +31,6 @@ from gato.record import Recording, load_recipe, record_skill
 from gato.report import PAGE, write_report
 from gato.rollout.evaluate import Wishes, evaluate_model, measure_words
 from gato.rollout.prompted import Conditions
-from gato.rollout.suite import suite_skills
 from gato.runs import (
     MARKER,
     as_input,
@@ -311,7 +310,7 @@ def _evaluation(plan: Plan) -> Stage:
     def make() -> None:
         results = evaluate_model(plan.model, wishes, conditions, out=str(work), overwrite=work.exists())
         model = Gato.load(plan.model)
-        words = measure_words(model, suite_skills(model, NAME), conditions, ablation=fewer)
+        words = measure_words(model, NAME, conditions, ablation=fewer, experts=plan.experts)
         write_json(work / "results.json", {**results.json(), **words})
         # Absent where nothing can be drawn; an empty folder says that this was tried.
         (work / "videos").mkdir(exist_ok=True)

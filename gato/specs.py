@@ -13,7 +13,7 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
@@ -167,6 +167,12 @@ class Score:
         draws = np.random.default_rng(0).integers(len(array), size=(RESAMPLES, len(array)))
         low, high = np.percentile(array[draws].mean(1), [2.5, 97.5])
         return cls(float(array.mean()), (float(low), float(high)), tuple(map(float, array)))
+
+    @classmethod
+    def of_groups(cls, groups: Sequence[Sequence[float]]) -> Score:
+        """Mean of the groups' means, with `grouped_interval`."""
+        mean = float(np.mean([np.mean(group) for group in groups]))
+        return cls(mean, grouped_interval(groups), tuple(float(value) for group in groups for value in group))
 
     def json(self) -> dict[str, object]:
         """{"mean", "ci95": [low, high], "episodes": [...]}."""

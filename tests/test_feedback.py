@@ -18,7 +18,7 @@ from gato.data.minari_io import episodes, open_dataset
 from gato.experts.shipped import find_expert
 from gato.feedback import judge as judging
 from gato.feedback.agreement import Agreement
-from gato.feedback.judge import TOO_SHORT, Judged, Wishes, choose, judge_dataset
+from gato.feedback.judge import TOO_SHORT, Judged, Wishes, choose, judge_dataset, mending_plans
 from gato.feedback.judges import CausalJudge, RuleJudge, ServerJudge, Verdict, find_judge, question
 from gato.feedback.keep import Kept
 from gato.feedback.mending import failures, kind_of, mend
@@ -290,7 +290,8 @@ def test_a_mixed_dataset_is_judged_cleaned_and_relabelled(
     assert cli.run(words) == cli.DONE
     told = json.loads(capsys.readouterr().out)
     assert (told["both"], told["neither"], told["agreement"]["mean"]) == (2, 2, 1.0)
-    assert told["kept"] == {"dataset": "toy/judged-v0", "followed": 2, "relabelled": 2, "left_out": 0}
+    kept = told["kept"]
+    assert (kept["followed"], kept["relabelled"], kept["left_out"], kept["mended"]) == (2, 2, 0, 0)
     (failure,) = told["failures"]
     assert (
         failure["kind"] == "did: run backward"
@@ -323,11 +324,39 @@ def test_without_relabelling_the_rest_is_left_out_and_scores_stay(mixed: Path, m
     assert (made.num_episodes, made.skills, made.reference) == (2, (FORWARD,), source.reference)
 
 
+def test_what_failed_is_mended_from_where_it_began(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two run backward; from their starts the experts stand still for 2 s, then run forward for 15 s."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(mixed))
+    words = ["data", "judge", "toy/mixed-v0", "--keep", "toy/mended-v0", "--relabel", "--mend", "--json"]
+    assert cli.run(words) == cli.DONE
+    kept = json.loads(capsys.readouterr().out)["kept"]
+    assert (kept["followed"], kept["relabelled"], kept["plans_carried_out"], kept["mended"]) == (2, 2, 2, 2)
+    made = open_dataset("toy/mended-v0")
+    assert made.skills == (FORWARD, BACKWARD, "half-cheetah/stand") and made.reference == {}
+    *_, before, first, second = episodes(made)
+    failed = [one.seed for one in list(episodes(open_dataset("toy/mixed-v0")))[1::2]]
+    assert [first.seed, second.seed] == failed and before.seed == second.seed
+    assert first.prompt_ids.tolist() == [2] * 40 + [0] * 300
+    assert first.readings["forward_speed"][190:].mean() > 2.5 and abs(first.readings["forward_speed"][20:40].mean()) < 1
+    assert check_dataset("toy/mended-v0", replay=-1).problems == ()
+    assert {f"expert {FORWARD}", "expert half-cheetah/stand", "dataset"} == set(read_provenance(made.folder)["inputs"])
+
+
+def test_only_what_both_call_not_followed_is_mended() -> None:
+    good, bad = segment(*[3.0] * 60), segment(*[-3.0] * 60)
+    said = [(good, False), (bad, True), (bad, None), (bad, False), (replace(bad, episode=7), False)]
+    plans = mending_plans(Judged(one, Verdict(says, "")) for one, says in said)
+    assert plans == {parse_plan("stop for 2 seconds, then run forward for 5 seconds", "half-cheetah"): [0, 7]}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["toy/mixd-v0"], 'did you mean "toy/mixed-v0"'),
-        (["toy/mixed-v0", "--relabel"], "name it with --keep"),
+        (["toy/mixed-v0", "--relabel"], "--relabel says what goes into a dataset; name it with --keep"),
+        (["toy/mixed-v0", "--mend"], "--mend says what goes into a dataset; name it with --keep"),
         (["toy/mixed-v0", "--keep", "toy/mixed-v0"], "is the dataset that is judged"),
         (["toy/mixed-v0", "--keep", "no version"], "is not one of Minari's"),
         (["toy/mixed-v0", "--judge", "nobody"], "neither a folder nor a Hub id"),

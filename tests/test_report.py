@@ -36,8 +36,10 @@ def suite_results() -> dict[str, Any]:
             "success_ci95": [0.1, 0.9],
             "obeyed": 0.75,
             "return": {"mean": 1.0, "ci95": [0.0, 2.0], "episodes": [1.0]},
+            "normalised": {"mean": 0.62, "ci95": [0.57, 0.68], "episodes": [0.62]},
         }
     }
+    nothing_said = {**arm["hopper"], "obeyed": None, "normalised": None}
     return {
         "model": "",
         "suite": "demo",
@@ -50,7 +52,7 @@ def suite_results() -> dict[str, Any]:
             "hopper": {"prompts": ["hop forward", "hop backward"], "behaviours": skills, "rate": [[1, 0], [0.1, 0.9]]},
             "inverted-pendulum": {"prompts": ["balance"], "behaviours": ["inverted-pendulum/balance"], "rate": [[1.0]]},
         },
-        "ablation": {"correct": arm, "wrong": arm, "empty": {"hopper": {**arm["hopper"], "obeyed": None}}},
+        "ablation": {"correct": arm, "wrong": arm, "empty": {"hopper": nothing_said}},
         "switching": {"hopper": {"rate": 0.94, "falls": 2, "median_seconds": None, "trials": 50, "held_before": 7}},
     }  # fmt: skip
 
@@ -141,7 +143,7 @@ def test_who_does_not_see_the_pictures_is_told_what_they_show(demo_page: Page) -
 
 def test_tables_have_captions_and_headers(demo_page: Page) -> None:
     tables = demo_page.all("table")
-    assert len(tables) == len(demo_page.all("caption")) == 4
+    assert len(tables) == len(demo_page.all("caption")) == 5
     assert {str(head.get("scope")) for head in demo_page.all("th")} == {"col", "row"}
 
 
@@ -175,6 +177,11 @@ def test_trials_that_held_before_are_told_also_where_nobody_counted_them(demo_pa
     assert told(demo_page) == "hopper94%–2750"
     before = {"rate": None, "falls": 2, "median_seconds": 1.5, "trials": 50}
     assert told(make_page(tmp_path, {**suite_results(), "switching": {"hopper": before}})) == "hopper–1.52–50"
+
+
+def test_what_words_are_worth_is_told_by_returns_too(demo_page: Page) -> None:
+    returns = demo_page.words.split("Normalised return by the reward of what was wanted")[1]
+    assert "correct0.62 [0.57, 0.68]" in returns and "empty–" in returns
 
 
 def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from gato.model.gato import Gato
 from gato.rollout import switching as switching_module
 from gato.rollout.ablation import ARMS, PHRASES, _arm, _Case, _cases, ablate
 from gato.rollout.prompted import Batch, Conditions, Request, Rollout
+from gato.rollout.suite import Reference
 from gato.rollout.switching import Switching, Trial, judge, switching
 from gato.skills.bodies import BODIES
 from gato.skills.evaluate import Outcome
@@ -20,6 +21,7 @@ from gato.skills.table import get_skill, skills_of
 
 FORWARD, BACKWARD = skills_of("half-cheetah")[:2]
 DT = BODIES["half-cheetah"].dt
+NOTHING_KNOWN = {skill.id: Reference(None, None) for skill in (FORWARD, BACKWARD)}
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +54,32 @@ def test_each_arm_says_something_else_about_the_same_starts() -> None:
 
 def test_a_wrong_prompt_that_is_obeyed_is_no_success() -> None:
     case = _Case(FORWARD, BACKWARD, Request("run backward", FORWARD.id, 0))
-    arm = _arm([case, case], [rollout(np.full(5, -3.0)), rollout(np.full(5, 5.0))])
+    arm = _arm([case, case], [rollout(np.full(5, -3.0)), rollout(np.full(5, 5.0))], NOTHING_KNOWN)
     assert (arm.success, arm.obeyed, arm.return_.mean) == (0.5, 0.5, 5.0)
     assert arm.success_ci95 == pytest.approx((0.0945, 0.9055), abs=1e-4)
-    nothing_said = _arm([_Case(FORWARD, None, case.request)], [rollout(np.full(5, 5.0))])
-    assert (nothing_said.success, nothing_said.obeyed) == (1.0, None)
+    nothing_said = _arm([_Case(FORWARD, None, case.request)], [rollout(np.full(5, 5.0))], NOTHING_KNOWN)
+    assert (nothing_said.success, nothing_said.obeyed, nothing_said.normalised) == (1.0, None, None)
+
+
+def test_returns_are_normalised_by_the_skill_that_was_wanted() -> None:
+    """Forward: 0 and 1 of an expert's 50; backward: 1.5 and 0.5 of one's -5 to 5, which weighs as much."""
+    cases = [_Case(skill, None, Request("", skill.id, 0)) for skill in (FORWARD, FORWARD, BACKWARD, BACKWARD)]
+    rollouts = [rollout(np.array([one])) for one in (0.0, 50.0, 10.0, 0.0)]
+    known = {FORWARD.id: Reference(0.0, 50.0), BACKWARD.id: Reference(-5.0, 5.0)}
+    found = _arm(cases, rollouts, known).normalised
+    assert found is not None and found.mean == 0.75 and found.episodes == (0.0, 1.0, 1.5, 0.5)
+    assert found.ci95 == (0.25, 1.25)
+    half_known = _arm(cases, rollouts, {**known, FORWARD.id: Reference(0.0, None)}).normalised
+    assert half_known is not None and half_known.episodes == (1.5, 0.5)
 
 
 def test_every_arm_has_every_body_with_a_choice(model: Gato) -> None:
     skills = (FORWARD, BACKWARD, get_skill("inverted-pendulum/balance"))
-    table = ablate(model, skills, Conditions(1, 0, 3, is_shown=False))
+    table = ablate(model, skills, Conditions(1, 0, 3, is_shown=False), expert=str)
     assert {arm: list(own) for arm, own in table.items()} == {arm: ["half-cheetah"] for arm in ARMS}
-    assert set(table["wrong"]["half-cheetah"].json()) == {"success", "success_ci95", "return", "obeyed"}
+    told = table["wrong"]["half-cheetah"].json()
+    assert set(told) == {"success", "success_ci95", "return", "normalised", "obeyed"}
+    assert len(told["normalised"]["episodes"]) == 2
 
 
 def test_a_switch_counts_from_when_the_moving_average_meets_the_rule() -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from gato import cli
+from gato.language import writing
 from gato.language.causal import CausalModel
 from gato.language.plans import parse_plan
 from gato.language.pretrained import language_folder
@@ -172,6 +173,13 @@ def test_sentences_that_are_none_are_refused_before_the_model_is_asked(tiny: Cau
     for sentence, told in (("", "the sentence is empty"), ("go " * 4000, "allowed: 2000"), ("go\x00", "control")):
         with pytest.raises(ValueError, match=told):
             PlanWriter(tiny).write(sentence, "ant")
+
+
+def test_a_plan_without_an_end_is_refused_in_one_line(tiny: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence was shown whole, line breaks and all."""
+    monkeypatch.setattr(writing, "MOST_TOKENS", 2)
+    with pytest.raises(ValueError, match=r'^the model made no plan of "go go [^\n]+\.\.\.": no end after 2 tokens'):
+        PlanWriter(tiny).write("go\n" * 100, "ant")
 
 
 # Training

@@ -7,20 +7,22 @@ without what was not followed.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from gato.data.minari_io import Dataset, open_dataset
+from gato.data.minari_io import Dataset, episodes, open_dataset
 from gato.feedback.agreement import Agreement
+from gato.feedback.carrying_out import carry_out
 from gato.feedback.judges import Judge, Verdict, find_judge
 from gato.feedback.keep import Kept, refuse, write_kept
-from gato.feedback.mending import failures, kind_of
+from gato.feedback.mending import failures, kind_of, mend
 from gato.feedback.segments import Segment, segments
 from gato.progress import Progress
 from gato.runs import write_json
+from gato.skills.plan import Plan
 
 MOST_FAILURES = 5
 """Answers in a row that a judge fails to give before it is asked no more."""
@@ -37,6 +39,8 @@ class Wishes:
     """Id of the dataset that is to hold what judge and reading agree was followed."""
     relabel: bool = False
     """Whether it also holds what they agree was not followed, called what it did, where that has a name."""
+    mend: bool = False
+    """Whether it also holds what the experts do instead, from the same starts, by the plans that may mend that."""
     overwrite: bool = False
 
 
@@ -74,8 +78,9 @@ def judge_dataset(dataset_id: str, judge: str, wishes: Wishes, *, server_model: 
     FileExistsError: what may not be replaced.
     """
     dataset = open_dataset(dataset_id)
-    if wishes.relabel and not wishes.keep:
-        raise ValueError("--relabel says what goes into a dataset; name it with --keep")
+    if (wishes.relabel or wishes.mend) and not wishes.keep:
+        flag = "--relabel" if wishes.relabel else "--mend"
+        raise ValueError(f"{flag} says what goes into a dataset; name it with --keep")
     if wishes.keep:
         refuse(wishes.keep, dataset.id, overwrite=wishes.overwrite)
     if wishes.out and Path(wishes.out).exists() and not wishes.overwrite:
@@ -101,16 +106,26 @@ def judge_dataset(dataset_id: str, judge: str, wishes: Wishes, *, server_model: 
     result["failures"] = [one.json() for one in failures(one.segment for one in told if not one.segment.is_followed)]
     _write(wishes.out, result, judged)
     if wishes.keep:
-        kept = choose(judged, relabel=wishes.relabel)
-        write_kept(dataset, kept, wishes.keep, command=_command(dataset.id, judge, wishes, server_model))
-        result["kept"] = {
-            "dataset": wishes.keep,
-            "followed": len(kept.chosen),
-            "relabelled": len(kept.relabelled),
-            "left_out": dataset.num_episodes - len(kept.episodes),
-        }
+        command = _command(dataset.id, judge, wishes, server_model)
+        result["kept"] = _keep(dataset, judged, wishes, command=command)
     _write(wishes.out, result, judged)
     return result
+
+
+def _keep(dataset: Dataset, judged: Sequence[Judged], wishes: Wishes, *, command: str) -> dict[str, Any]:
+    """Writes the dataset that is wished for, and counts what it holds."""
+    kept = choose(judged, relabel=wishes.relabel)
+    plans = mending_plans(judged) if wishes.mend else {}
+    mended, experts = carry_out(dataset, _seeds(dataset, plans))
+    write_kept(dataset, replace(kept, mended=mended, experts=experts), wishes.keep, command=command)
+    return {
+        "dataset": wishes.keep,
+        "followed": len(kept.chosen),
+        "relabelled": len(kept.relabelled),
+        "left_out": dataset.num_episodes - len(kept.episodes),
+        "plans_carried_out": sum(map(len, plans.values())),
+        "mended": len(mended),
+    }
 
 
 def judge_all(dataset: Dataset, judge: Judge) -> tuple[list[Judged], str]:
@@ -156,6 +171,28 @@ def choose(judged: Iterable[Judged], *, relabel: bool) -> Kept:
     return Kept(tuple(chosen), relabelled)
 
 
+def mending_plans(judged: Iterable[Judged]) -> dict[Plan, list[int]]:
+    """Plan -> the episodes it may mend: one for each segment that judge and reading agree was not followed."""
+    found: dict[Plan, list[int]] = {}
+    for one in judged:
+        is_failure = one.verdict.is_followed is False and not one.segment.is_followed
+        plan = mend(one.segment) if is_failure else None
+        if plan is not None:
+            found.setdefault(plan, []).append(one.segment.episode)
+    return found
+
+
+def _seeds(dataset: Dataset, plans: Mapping[Plan, Sequence[int]]) -> dict[Plan, list[int]]:
+    """From which start each plan is carried out; ValueError where an episode does not know its own."""
+    indices = sorted({index for own in plans.values() for index in own})
+    seeds = {index: one.seed for index, one in zip(indices, episodes(dataset, indices), strict=True)}
+    if None in seeds.values():
+        raise ValueError(
+            f"{dataset.id} has episodes without a seed, so nothing can begin where they did; leave out --mend"
+        )
+    return {plan: [seed for index in own if (seed := seeds[index]) is not None] for plan, own in plans.items()}
+
+
 def _names(own: Sequence[Judged]) -> dict[int, str | None]:
     """First step of each segment -> what was done from there on; None for nothing that has a name."""
     named = {}
@@ -171,6 +208,6 @@ def _names(own: Sequence[Judged]) -> dict[int, str | None]:
 def _command(dataset_id: str, judge: str, wishes: Wishes, server_model: str) -> str:
     """What to type to get the dataset again."""
     words = ["gato", "data", "judge", dataset_id, "--judge", judge, "--keep", wishes.keep]
-    words += ["--relabel"] * wishes.relabel
+    words += ["--relabel"] * wishes.relabel + ["--mend"] * wishes.mend
     words += ["--server-model", server_model] if server_model else []
     return shlex.join(words)

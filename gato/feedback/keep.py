@@ -1,14 +1,15 @@
 """A dataset of what was done as told, or is called now what it was.
 
-In: a dataset, which of its episodes, and what some of them are called in hindsight. Out: another Minari dataset (HDF5),
-with provenance. A relabelled episode gets the rewards of what it did, by stepping it again, to the bit.
+In: a dataset, which of its episodes, what some of them are called in hindsight, and episodes that mend others. Out:
+another Minari dataset (HDF5), with provenance. A relabelled episode gets the rewards of what it did, by stepping it
+again, to the bit.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from minari.data_collector.callbacks import EpisodeMetadataCallback
 from minari.dataset.minari_storage import MinariStorage
 
 from gato.data.minari_io import FORMAT, Dataset, check_dataset_id, episodes, to_buffer
+from gato.feedback.carrying_out import Mended
 from gato.record import refuse_existing, staging_folder
 from gato.recording.dataset import publish
 from gato.runs import minari_root, write_provenance
@@ -37,6 +39,10 @@ class Kept:
     chosen: tuple[int, ...]
     relabelled: Mapping[int, Hindsight]
     """Episode -> the skills that it counts as now, each from a step on; step 0 is among them."""
+    mended: tuple[Mended, ...] = ()
+    """New ones, which come after those of the dataset."""
+    experts: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    """Who acted in these, as provenance names it."""
 
     @property
     def episodes(self) -> tuple[int, ...]:
@@ -54,8 +60,8 @@ def refuse(dataset_id: str, source: str, *, overwrite: bool) -> None:
 
 
 def write_kept(dataset: Dataset, kept: Kept, dataset_id: str, *, command: str) -> None:
-    """ValueError where nothing is kept, or an episode that is relabelled does not happen again."""
-    if not kept.episodes:
+    """ValueError where nothing is left, or an episode that is relabelled does not happen again."""
+    if not (kept.episodes or kept.mended):
         raise ValueError(f"no episode of {dataset.id} is left, so {dataset_id} was not written; see the verdicts")
     staging = staging_folder(dataset_id)
     shutil.rmtree(staging, ignore_errors=True)
@@ -89,16 +95,22 @@ def _write(dataset: Dataset, kept: Kept, dataset_id: str, folder: Path, command:
         storage.update_episodes([to_buffer(episode, dataset.observation_space, dataset.action_space)])
         actor = {"expert": about["expert"]} if "expert" in about else {}
         storage.update_episode_metadata([facts({"rewards": episode.rewards}) | actor], [place])
+    for place, one in enumerate(kept.mended, start=len(kept.episodes)):
+        named = np.array([skills.index(skill) for skill in one.skills])
+        episode = replace(one.episode, prompt_ids=named[one.episode.prompt_ids])
+        storage.update_episodes([to_buffer(episode, dataset.observation_space, dataset.action_space)])
+        storage.update_episode_metadata([facts({"rewards": episode.rewards})], [place])
     if again is not None:
         again.environment.close()
     storage.update_metadata(_metadata(dataset, source, kept, dataset_id, skills, (*dataset.prompts, *phrases)))
-    inputs = {"dataset": {"id": dataset.id, "hash": dataset.content_hash}}
+    inputs = {"dataset": {"id": dataset.id, "hash": dataset.content_hash}, **kept.experts}
     write_provenance(folder, command=command, config={"kept": list(kept.episodes)}, seeds={}, inputs=inputs)
 
 
 def _new(dataset: Dataset, kept: Kept) -> tuple[str, ...]:
     """Skills that the dataset did not know."""
-    named = (skill for hindsight in kept.relabelled.values() for skill in hindsight.values())
+    named = [skill for hindsight in kept.relabelled.values() for skill in hindsight.values()]
+    named += [skill for one in kept.mended for skill in one.skills]
     return tuple(dict.fromkeys(skill for skill in named if skill not in dataset.skills))
 
 
@@ -112,8 +124,10 @@ def _metadata(
 ) -> dict[str, Any]:
     before = source.storage.metadata
     # A mean return is of one task; of episodes that were given another one there is none.
-    scores = {} if kept.relabelled else {key: before[key] for key in _SCORES if key in before}
+    has_others = bool(kept.relabelled or kept.mended)
+    scores = {} if has_others else {key: before[key] for key in _SCORES if key in before}
     changed = f", {len(kept.relabelled)} of them relabelled with what they did" if kept.relabelled else ""
+    changed += f", and {len(kept.mended)} in which the experts carried out plans to mend others" if kept.mended else ""
     return {
         "dataset_id": dataset_id,
         "minari_version": minari.__version__,
@@ -124,9 +138,11 @@ def _metadata(
         "gato_format": FORMAT,
         "skills": list(skills),
         "prompts": [list(one) for one in prompts],
-        "noise": [dataset.noise[index] for index in kept.episodes] if dataset.noise else [],
+        "noise": [*(dataset.noise[index] for index in kept.episodes), *[0.0] * len(kept.mended)]
+        if dataset.noise
+        else [],
         "provenance": before.get("provenance", {}),
-        "reference": {} if kept.relabelled else dataset.reference,
+        "reference": {} if has_others else dataset.reference,
         **scores,
     }
 

@@ -103,10 +103,11 @@ def segments(dataset: Dataset) -> Iterator[Segment]:
             f"{dataset.id} does not say what was asked for; datasets that gato record made of skills can be judged"
         )
     for index, episode in enumerate(episodes(dataset)):
-        yield from _segments(dataset, index, episode)
+        yield from segments_of(dataset, index, episode)
 
 
-def _segments(dataset: Dataset, index: int, episode: Episode) -> Iterator[Segment]:
+def segments_of(dataset: Dataset, index: int, episode: Episode) -> Iterator[Segment]:
+    """Of one episode; ValueError where it lacks readings."""
     steps = len(episode.rewards)
     begins = [0, *(np.flatnonzero(np.diff(episode.prompt_ids)) + 1).tolist()]
     for begin, end in zip(begins, [*begins[1:], steps], strict=True):

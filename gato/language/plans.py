@@ -70,6 +70,8 @@ def parse_plan(text: str, body: str) -> Plan:
     items = _sequence(overall["rest"] if overall else said, body)
     if overall:
         items.append(_Again(repeats_of(overall)))
+    if not items:
+        raise ValueError(f'"{short(said)}" does not say what to do; allowed: "walk forward for 3 seconds"')
     return Plan(body, tuple(_in_time(items)))
 
 

@@ -35,6 +35,10 @@ _A_UNIT = "second|minute|hour|millisecond|metre|meter|centimetre|centimeter|kilo
 _SHARES = {"half": 0.5, "quarter": 0.25}
 _OFTEN = {"once": "1 times", "twice": "2 times", "thrice": "3 times"}
 _SPELLINGS = (
+    (
+        rf"(?:an?|({NUMBER})) ({_A_UNIT})s? and a (half|quarter)(?! (?:turn|of|an?)(?!\S))",
+        lambda m: f"{float(m[1] or 1) + _SHARES[m[3]]!r} {m[2]}s",
+    ),
     (rf"({NUMBER}) and a (half|quarter)", lambda m: repr(float(m[1]) + _SHARES[m[2]])),
     (rf"({NUMBER}) quarters?(?: of an?)?", lambda m: repr(float(m[1]) / 4)),
     (r"(?:a )?(half|quarter) (?:of )?an?", lambda m: repr(_SHARES[m[1]])),

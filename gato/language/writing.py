@@ -17,7 +17,7 @@ import regex
 import torch
 
 from gato.language.causal import CausalModel
-from gato.language.text import normalise
+from gato.language.text import normalise, short
 from gato.skills.plan import Plan, schema
 
 DECIMALS = 3
@@ -76,8 +76,9 @@ class PlanWriter:
             yield text.lstrip()
             if not allowed.fullmatch(text, partial=True).partial:
                 return
+        said = short(" ".join(sentence.split()))
         raise ValueError(
-            f'the model made no plan of "{sentence}": no end after {MOST_TOKENS} tokens; train it longer (gato tune-lm)'
+            f'the model made no plan of "{said}": no end after {MOST_TOKENS} tokens; train it longer (gato tune-lm)'
         )
 
     def _next(self, logits_V: torch.Tensor, text: str, allowed: regex.Pattern) -> tuple[list[int], str]:

@@ -210,6 +210,7 @@ def ablation(sources: Sources) -> str:
         [f"<b>{arm}</b>: {ARMS.get(arm, '')}", *(_arm(figures.get(body)) for body in bodies)]
         for arm, figures in arms.items()
     ]
+    paid = [[f"<b>{arm}</b>", *(_paid(figures.get(body)) for body in bodies)] for arm, figures in arms.items()]
     told = [
         f"{arm}: " + ", ".join(f"{body} {one['success']:.2f}" for body, one in figures.items())
         for arm, figures in arms.items()
@@ -217,12 +218,14 @@ def ablation(sources: Sources) -> str:
     episodes = len(next(one for figures in arms.values() for one in figures.values())["return"]["episodes"])
     words = (
         f"Episodes for each bar: {episodes}. Wrong words should fail what was wanted, because the body does what was "
-        "<em>said</em> instead; in brackets the share of episodes that did what was said."
+        "<em>said</em> instead; in brackets the share of episodes that did what was said. Below, their returns by the "
+        "reward of what was wanted, normalised: 0 is random actions, 1 the expert, on the same starts."
     )
     drawn = charts.to_svg(charts.ablation(arms), "ablation")
     picture = figure(drawn, f"Share of episodes that did what was wanted. {'. '.join(told)}.")
     listed = table(("how it was said", *bodies), rows, "Share of episodes that did what was wanted")
-    return section("What the words are worth", words, picture + listed)
+    returns = table(("how it was said", *bodies), paid, "Normalised return by the reward of what was wanted")
+    return section("What the words are worth", words, picture + listed + returns)
 
 
 def _arm(figures: Mapping[str, Any] | None) -> str:
@@ -230,6 +233,11 @@ def _arm(figures: Mapping[str, Any] | None) -> str:
         return "–"
     (low, high), said = figures["success_ci95"], figures["obeyed"]
     return f"{figures['success']:.0%} [{low:.0%}, {high:.0%}]" + ("" if said is None else f" ({said:.0%})")
+
+
+def _paid(figures: Mapping[str, Any] | None) -> str:
+    told = None if figures is None else figures["normalised"]
+    return "–" if told is None else f"{told['mean']:.2f} {interval(told['ci95'], '.2f')}"
 
 
 def switching(sources: Sources) -> str:

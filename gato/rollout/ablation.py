@@ -1,11 +1,11 @@
 """What words are worth: the same skills asked for correctly, wrongly, not at all, otherwise, misspelt, at odds.
 
-In: a model and the skills of its bodies. Out: an `Arm` for each arm and body. All arms of a body run together.
+In: a model, skills of its bodies, their experts. Out: an `Arm` for each arm and body. All arms of a body run together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from gato.model.gato import Gato
 from gato.rollout.prompted import Conditions, Request, Rollout, roll_out
-from gato.rollout.suite import skills_by_body
+from gato.rollout.suite import Reference, reference, skills_by_body
 from gato.skills.evaluate import evaluation_seeds
 from gato.skills.prompts import HELD_OUT, typo
 from gato.skills.table import Skill
@@ -36,13 +36,16 @@ class Arm:
     """Share of episodes that met the rule of the skill that was said, last where two were; None where nothing was."""
     return_: Score
     """By the reward of the skill that was wanted."""
+    normalised: Score | None
+    """The same, 0 for random actions and 1 for the expert; None where no skill has both."""
 
     def json(self) -> dict[str, Any]:
-        """{"success", "success_ci95", "return", "obeyed"}."""
+        """{"success", "success_ci95", "return", "normalised", "obeyed"}."""
         return {
             "success": self.success,
             "success_ci95": list(self.success_ci95),
             "return": self.return_.json(),
+            "normalised": None if self.normalised is None else self.normalised.json(),
             "obeyed": self.obeyed,
         }
 
@@ -54,18 +57,24 @@ class _Case:
     request: Request
 
 
-def ablate(model: Gato, skills: Sequence[Skill], conditions: Conditions) -> dict[str, dict[str, Arm]]:
-    """Arm -> body -> figures. Bodies with one skill are left out: no words can choose anything there; of an arm, so are
-    skills of which its split has no phrase."""
+def ablate(
+    model: Gato, skills: Sequence[Skill], conditions: Conditions, *, expert: Callable[[str], str]
+) -> dict[str, dict[str, Arm]]:
+    """Arm -> body -> figures; `expert`: skill id -> whose return on the same starts is 1.
+
+    Bodies with one skill are left out: no words can choose anything there; of an arm, so are skills of which its split
+    has no phrase.
+    """
     table: dict[str, dict[str, Arm]] = {arm: {} for arm in ARMS}
     for body, own in skills_by_body(skills).items():
         if len(own) < 2:
             continue
         cases = {arm: _cases(arm, own, conditions) for arm in ARMS}
         flat = [case for arm in ARMS for case in cases[arm]]
+        known = {skill.id: reference(skill.id, conditions, expert(skill.id)) for skill in own}
         rollouts = iter(roll_out(model, body, [case.request for case in flat], conditions).rollouts)
         for arm in (one for one in ARMS if cases[one]):
-            table[arm][body] = _arm(cases[arm], [next(rollouts) for _ in cases[arm]])
+            table[arm][body] = _arm(cases[arm], [next(rollouts) for _ in cases[arm]], known)
     return table
 
 
@@ -94,7 +103,7 @@ def _cases(arm: str, skills: Sequence[Skill], conditions: Conditions) -> list[_C
     return cases
 
 
-def _arm(cases: Sequence[_Case], rollouts: Sequence[Rollout]) -> Arm:
+def _arm(cases: Sequence[_Case], rollouts: Sequence[Rollout], known: Mapping[str, Reference]) -> Arm:
     def met(skill: Skill, rollout: Rollout) -> bool:
         return skill.success(rollout.outcome.readings, survived=rollout.survived)
 
@@ -106,4 +115,15 @@ def _arm(cases: Sequence[_Case], rollouts: Sequence[Rollout]) -> Arm:
         share_interval(sum(done), len(done)),
         float(np.mean(obeyed)) if obeyed else None,
         Score.of(rollout.outcome.return_ for rollout in rollouts),
+        _normalised(pairs, known),
     )
+
+
+def _normalised(pairs: Sequence[tuple[_Case, Rollout]], known: Mapping[str, Reference]) -> Score | None:
+    """Over the skills that were wanted and have both references."""
+    returns: dict[str, list[float]] = {}
+    for case, rollout in pairs:
+        returns.setdefault(case.wanted.id, []).append(rollout.outcome.return_)
+    scores = [known[skill].normalise(own) for skill, own in returns.items()]
+    found = [one for one in scores if one is not None]
+    return Score.of_groups(found) if found else None

@@ -11,6 +11,7 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ from gato.runs import PROVENANCE, as_input, content_hash, open_run, write_json, 
 from gato.skills.bodies import get_body
 from gato.skills.plan import Plan
 from gato.skills.robots.known import typed
-from gato.skills.table import Skill
 
 log = logging.getLogger("gato")
 
@@ -152,10 +152,20 @@ def _warn_of_cut_episodes(steps: int, bodies: Iterable[str], dataset: Dataset | 
 
 
 def measure_words(
-    model: Gato, skills: Sequence[Skill], conditions: Conditions, *, ablation: Conditions
+    model: Gato,
+    suite: str,
+    conditions: Conditions,
+    *,
+    ablation: Conditions,
+    bodies: Sequence[str] = (),
+    experts: Path | None = None,
 ) -> dict[str, Any]:
-    """{"ablation": what words are worth, "switching": what prompts changed while the body moves do}, by body."""
-    arms = ablate(model, skills, ablation)
+    """{"ablation": what words are worth, "switching": what prompts changed while the body moves do}, by body.
+
+    `bodies`, `experts`: as `measure_suite` takes them.
+    """
+    skills = suite_skills(model, suite, bodies)
+    arms = ablate(model, skills, ablation, expert=partial(expert_name, suite, experts=experts))
     return {
         "ablation": {arm: {body: one.json() for body, one in own.items()} for arm, own in arms.items()},
         "switching": {
@@ -184,8 +194,8 @@ def _measure(
 ) -> Results:
     suite = wishes.suite or DEFAULT_SUITE
     results = Results(conditions.seed, conditions.episodes)
+    experts = Path(wishes.experts) if wishes.experts else None
     if wishes.measures_suite:
-        experts = Path(wishes.experts) if wishes.experts else None
         results = measure_suite(model, suite, conditions, bodies=wishes.bodies, experts=experts)
     elif dataset is not None:
         results = evaluate_dataset(model, dataset, conditions)
@@ -199,13 +209,12 @@ def _measure(
         extra |= followed.json()
         rollouts[wishes.body] = (*rollouts.get(wishes.body, ()), *own)
     if wishes.ablate:
-        skills = suite_skills(model, suite, wishes.bodies)
         fewer = dataclasses.replace(
             conditions,
             episodes=min(conditions.episodes, ABLATION_EPISODES),
             steps=min(conditions.steps or ABLATION_STEPS, ABLATION_STEPS),
         )
-        extra |= measure_words(model, skills, conditions, ablation=fewer)
+        extra |= measure_words(model, suite, conditions, ablation=fewer, bodies=wishes.bodies, experts=experts)
     return dataclasses.replace(results, extra=extra, rollouts=rollouts)
 
 

@@ -65,6 +65,13 @@ class Reference:
     random: float | None
     expert: float | None
 
+    def normalise(self, returns: Iterable[float]) -> list[float] | None:
+        """(return - random) / (expert - random) of each; None where one of the two is unknown, or both are the same."""
+        low, high = self.random, self.expert
+        if low is None or high is None or high == low:
+            return None
+        return [(one - low) / (high - low) for one in returns]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -82,11 +89,9 @@ class Task:
 
     @property
     def normalised(self) -> float | None:
-        """(return - random) / (expert - random)."""
-        low, high = self.reference.random, self.reference.expert
-        if low is None or high is None or high == low:
-            return None
-        return (self.return_.mean - low) / (high - low)
+        """Of the mean return: 0 is random actions, 1 the expert."""
+        scores = self.reference.normalise([self.return_.mean])
+        return None if scores is None else scores[0]
 
     def json(self) -> dict[str, Any]:
         """As in the results."""
@@ -143,15 +148,9 @@ class Results:
 
     def interval_normalised(self) -> tuple[float, float] | None:
         """Bootstrap 95 % interval of `mean_normalised`: episodes are drawn anew within each task, tasks stay."""
-        known = [task for task in self.tasks if task.normalised is not None]
-        if not known:
-            return None
-        bounds = [(task.reference.random or 0.0, task.reference.expert or 0.0) for task in known]
-        scores = [
-            (np.array(task.return_.episodes) - low) / (high - low)
-            for task, (low, high) in zip(known, bounds, strict=True)
-        ]
-        return grouped_interval(scores)
+        scores = [task.reference.normalise(task.return_.episodes) for task in self.tasks]
+        known = [one for one in scores if one is not None]
+        return grouped_interval(known) if known else None
 
     def _normalised(self) -> list[float]:
         return [task.normalised for task in self.tasks if task.normalised is not None]
