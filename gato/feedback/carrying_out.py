@@ -47,7 +47,7 @@ def carry_out(
     inputs: dict[str, dict[str, str]] = {}
     for plan, seeds in seeds_of.items():
         skills = tuple(dict.fromkeys(part.skill for part in plan.parts))
-        recording = Recording(plan.body, switch=skills) if len(skills) > 1 else Recording(*skills)
+        recording = Recording(plan.body, switch=skills) if len(skills) > 1 else Recording(skills[0])
         own = replace(dataset, skills=skills, prompts=tuple(get_skill(skill).phrases("train") for skill in skills))
         for start in range(0, len(seeds), MOST_AT_ONCE):
             block_plan = _block_plan(plan, skills, seeds[start : start + MOST_AT_ONCE])
