@@ -20,8 +20,15 @@ def fold(record: Mapping[str, Any]) -> dict[str, Any]:
     """The provenance with a table of its inputs' ancestors; unchanged where nothing of an input is known."""
     table: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}
+    known: dict[int, dict[str, Any]] = {}
+    """Entries that were folded already: many are one and the same."""
 
     def folded(entry: Mapping[str, Any]) -> dict[str, Any]:
+        if id(entry) not in known:
+            known[id(entry)] = fold_one(entry)
+        return known[id(entry)]
+
+    def fold_one(entry: Mapping[str, Any]) -> dict[str, Any]:
         if "command" not in entry:
             return dict(entry)
         told = {"command": entry["command"], "inputs": _each(entry.get("inputs", {}), folded)}

@@ -23,7 +23,8 @@ from gato.api_sharing import export as export
 from gato.api_sharing import play as play
 from gato.api_sharing import push as push
 from gato.api_sharing import serve as serve
-from gato.runs import Artifact, find_artifact, lineage, minari_root, package_versions
+from gato.lineage import Artifact, find_artifact, lineage
+from gato.runs import minari_root, package_versions
 
 if TYPE_CHECKING:
     from gato.experts.ppo import PPOConfig

@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 import gato
 from gato import api
+from gato.lineage import Artifact
 from gato.progress import setup_logging
-from gato.runs import Artifact, to_json
+from gato.runs import to_json
 from gato.specs import near_match
 from gato.usage import UsageError, usage_error
 

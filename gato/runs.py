@@ -1,6 +1,7 @@
-"""Run folders, atomic files, provenance and lineage: what every stage writes with.
+"""Run folders, atomic files and provenance: what every stage writes with.
 
-In: an output folder and what made it. Out: a folder that says where it came from and can be walked back to its inputs.
+In: an output folder and what made it. Out: a folder that says where it came from, for `gato.lineage` to
+walk back.
 
 A run's folder: the artifact's own files are counted by `content_hash`; `provenance.json`, `report.html`,
 `comparison.html`, `logs/`, `checkpoints/`, `lightning_logs/`, `wandb/`, `curve.csv`, `*.log` and hidden files hold
@@ -20,10 +21,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gato.ancestry import fold, unfold
 
@@ -40,8 +40,6 @@ NOT_CONTENT |= {README, REPLAY, EVALUATION}
 PACKAGES = ("torch", "lightning", "gymnasium", "mujoco", "minari", "numpy", "tokenizers", "transformers", "safetensors")
 TIMED, TIMINGS = "results.json", {"steps_per_second"}
 """A file of results, and its keys that differ from run to run: not content."""
-
-Status = Literal["ok", "changed", "missing", "remembered", "untracked"]
 
 
 # Folders and files
@@ -121,7 +119,7 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{path} is not valid JSON ({error}); make it again") from error
 
 
-# Provenance and lineage
+# Provenance
 
 
 def _content_files(folder: Path) -> Iterator[Path]:
@@ -238,120 +236,6 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: {error}; make it again, or copy it again") from error
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """One step of a lineage. `status` compares its content now with what its user, or itself, recorded."""
-
-    name: str
-    place: str
-    status: Status
-    command: str
-    content_hash: str
-    inputs: tuple[Artifact, ...]
-    recorded: str = ""
-    """The hash that its user wrote down; none for the first."""
-
-    def changed(self) -> list[str]:
-        """What is no longer what was used, in words, each once."""
-        own = [f"{self.name} ({self.place}) has changed since it was used"] if self.status == "changed" else []
-        return list(dict.fromkeys(own + [line for artifact in self.inputs for line in artifact.changed()]))
-
-    def lines(self, depth: int = 0, above: set[tuple[str, str, str]] | None = None) -> list[str]:
-        """The tree as text, one artifact a line with its command below; what stands `above` is told of once."""
-        words = {
-            "ok": "",
-            "changed": "  CONTENT CHANGED SINCE",
-            "missing": "  MISSING",
-            "remembered": "  (not kept)",
-            "untracked": "  (no provenance: not made by gato, or not finished)",
-        }
-        indent, above = "  " * depth, set() if above is None else above
-        line = f"{indent}{self.name}: {self.place}  {self.content_hash}{words[self.status]}"
-        told = self.place, self.content_hash, self.command
-        if not self.command:
-            return [line]
-        if told in above:
-            return [f"{line}  (as above)"]
-        above.add(told)
-        inputs = [one for artifact in self.inputs for one in artifact.lines(depth + 1, above)]
-        return [line, f"{indent}    by: {self.command}", *inputs]
-
-
 def minari_root() -> Path:
     """Where Minari keeps datasets: MINARI_DATASETS_PATH, else its own default."""
     return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
-
-
-def find_artifact(name: str | Path, *, beside: Path | None = None) -> Path | None:
-    """The place of a path, a Minari dataset id, or `shipped:<skill>`; None where nothing is.
-
-    `beside`: the folder of who names it. Its relative paths lead from there, and `datasets/` next to it, as in a demo,
-    comes before Minari's own root.
-    """
-    text = str(name)
-    if text.startswith("shipped:"):
-        candidates = [Path(__file__).parent / "experts" / "shipped" / text.removeprefix("shipped:")]
-    else:
-        near = [beside / text, beside / "datasets" / text, beside.parent / "datasets" / text] if beside else []
-        candidates = [*near, Path(text), minari_root() / text]
-    return next((path for path in candidates if path.exists()), None)
-
-
-def _home(place: Path, seen: frozenset[Path]) -> Path | None:
-    """The folder whose provenance speaks for `place`: itself, or the one it lies in (a run's `best`)."""
-    return next(
-        (folder for folder in (place, place.parent) if (folder / PROVENANCE).is_file() and folder not in seen), None
-    )
-
-
-def lineage(
-    path: str | Path,
-    *,
-    name: str = "artifact",
-    expected: str = "",
-    beside: Path | None = None,
-    seen: frozenset[Path] = frozenset(),
-    memory: Mapping[str, Any] | None = None,
-) -> Artifact:
-    """Walk from an artifact back through all it was made of.
-
-    For the walk itself: `expected` is the hash that the artifact's user recorded, `beside` the user's folder, from
-    which relative paths lead, `seen` the folders on the way here, and `memory` what the user wrote down about it:
-    of a shipped expert's ancestors only their commands are kept. What lies here under the name of something that is
-    remembered, but is another thing, is not it: elsewhere, names of folders mean other folders.
-    """
-    command, inputs = (memory or {}).get("command", ""), (memory or {}).get("inputs", {})
-    found = find_artifact(path, beside=beside)
-    now = content_hash(found) if found is not None else ""
-    is_namesake = bool(command) and "path" not in (memory or {}) and now != expected
-    if found is None or is_namesake:
-        ancestors = tuple(_ancestor(key, entry, beside, seen) for key, entry in inputs.items())
-        return Artifact(name, str(path), "remembered" if command else "missing", command, expected, ancestors, expected)
-    place = found.resolve()
-    is_relative = beside is not None and (beside / str(path)).exists()
-    shown = os.path.relpath(place) if is_relative else str(path)
-    home = _home(place, seen)
-    if home is None:
-        is_changed = expected not in ("", now)
-        return Artifact(name, shown, "changed" if is_changed else "untracked", "", now, (), expected)
-    record = read_provenance(home)
-    wanted = {expected, record["content_hash"] if home == place else ""} - {""}
-    ancestors = tuple(_ancestor(key, entry, home, seen | {home}) for key, entry in record["inputs"].items())
-    status: Status = "ok" if wanted <= {now} else "changed"
-    return Artifact(name, shown, status, record["command"], now, ancestors, expected)
-
-
-def remembered(artifact: Artifact) -> dict[str, Any]:
-    """How provenance names an ancestor that readers will not have: its hash, how it was made, back to the beginning.
-
-    Of one that has changed since, how it was made is not known any more.
-    """
-    told = {"id": artifact.place, "hash": artifact.recorded or artifact.content_hash}
-    if not artifact.command or artifact.status == "changed":
-        return told
-    return {**told, "command": artifact.command, "inputs": {one.name: remembered(one) for one in artifact.inputs}}
-
-
-def _ancestor(name: str, entry: Mapping[str, Any], beside: Path | None, seen: frozenset[Path]) -> Artifact:
-    place = entry.get("path") or entry["id"]
-    return lineage(place, name=name, expected=entry.get("hash", ""), beside=beside, seen=seen, memory=entry)

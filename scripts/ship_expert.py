@@ -15,7 +15,8 @@ from gato.experts.commanded import as_actor
 from gato.experts.logs import ship_curve
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
-from gato.runs import PROVENANCE, STEADY, content_hash, find_artifact, read_json, read_provenance, write_json
+from gato.lineage import find_artifact
+from gato.runs import PROVENANCE, STEADY, content_hash, read_json, read_provenance, write_json
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
 from gato.skills.table import SKILLS, get_skill

@@ -10,6 +10,7 @@ import pytest
 
 from gato import api, runs
 from gato.ancestry import fold, unfold
+from gato.lineage import lineage
 from gato.model.find import find_model
 
 FIRST = {"id": "first", "hash": "11", "command": "gato first", "inputs": {}}
@@ -64,7 +65,7 @@ def test_lineage_of_a_folded_provenance_is_the_same_tree(tmp_path: Path) -> None
     for name, written in (("plain", RECORD), ("folded", fold(RECORD))):
         (tmp_path / name).mkdir()
         runs.write_json(tmp_path / name / runs.PROVENANCE, written)
-    plain, folded = (runs.lineage(tmp_path / name) for name in ("plain", "folded"))
+    plain, folded = (lineage(tmp_path / name) for name in ("plain", "folded"))
     assert plain.inputs == folded.inputs
     assert sum(len(data.inputs[0].inputs) for data in folded.inputs[0].inputs) == 2
 
@@ -72,7 +73,7 @@ def test_lineage_of_a_folded_provenance_is_the_same_tree(tmp_path: Path) -> None
 def test_what_was_told_of_above_is_one_line(tmp_path: Path) -> None:
     """`gato info gato-small` told 43 datasets' experts with all of theirs in 2603 lines."""
     runs.write_json(tmp_path / runs.PROVENANCE, RECORD)
-    lines = runs.lineage(tmp_path).lines()
+    lines = lineage(tmp_path).lines()
     assert sum("gato first" in line for line in lines) == 1
     assert [line for line in lines if "as above" in line] == [
         "      expert: shipped:hopper/hop  22  (not kept)  (as above)"
@@ -85,9 +86,12 @@ def test_a_run_writes_its_provenance_folded(tmp_path: Path) -> None:
     assert (tmp_path / runs.PROVENANCE).read_text().count("gato first") == 1
 
 
-def test_a_shipped_model_is_told_of_by_its_name(minari_root: Path) -> None:
+def test_a_shipped_model_is_told_of_by_its_name(
+    minari_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     tree = api.info("gato-small")
-    assert tree == runs.lineage(find_model("gato-small")) and tree.inputs
+    assert tree == lineage(find_model("gato-small")) and tree.inputs
     assert len(tree.lines()) < 600
 
 
@@ -108,6 +112,6 @@ def test_another_thing_of_the_same_name_is_not_the_ancestor(tmp_path: Path, monk
     source = {key: value for key, value in RECORD["inputs"]["model"].items() if key != "path"}
     Path("fetched").mkdir()
     runs.write_provenance("fetched", command="gato export", config={}, seeds={}, inputs={"model": source})
-    (found,) = runs.lineage("fetched").inputs
+    (found,) = lineage("fetched").inputs
     assert (found.status, found.content_hash, found.command) == ("remembered", "33", "gato fit")
-    assert runs.lineage("fetched").changed() == []
+    assert lineage("fetched").changed() == []

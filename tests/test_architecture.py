@@ -61,6 +61,7 @@ ROOMS = {
 """Room -> where it is: section 1 of the design, and docs/architecture.md."""
 SAME_ROOM = {
     "ancestry": "runs",
+    "lineage": "runs",
     "record": "recording",
     "report": "reporting",
     "api": "cli",

@@ -16,9 +16,10 @@ import pytest
 
 from gato import demo as demo_module
 from gato.demo import SIZES, demo
+from gato.lineage import Artifact, lineage
 from gato.model.gato import Gato
 from gato.rollout.ablation import ARMS
-from gato.runs import Artifact, content_hash, lineage, read_json, read_provenance
+from gato.runs import content_hash, read_json, read_provenance
 from gato.skills.render import find_renderer
 
 PENDULUM = dataclasses.replace(SIZES["miniature"], bodies=("inverted-pendulum",), steps=10)

@@ -18,6 +18,7 @@ from making import make_model
 
 import gato
 from gato import cli, runs
+from gato.lineage import lineage
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.sharing.export import export_model
@@ -120,10 +121,10 @@ def test_twice_gives_equal_hashes_and_equal_cards_and_the_card_is_no_content(
 def test_the_lineage_is_kept_and_told_where_the_model_is_not(model: Path, tmp_path: Path) -> None:
     made = export_model(model, out=tmp_path / "shared")
     source_hash = runs.content_hash(model)
-    found = runs.lineage(made)
+    found = lineage(made)
     assert (found.status, found.inputs[0].status, found.inputs[0].content_hash) == ("ok", "ok", source_hash)
     model.rename(tmp_path / "gone")
-    (source,) = runs.lineage(made).inputs
+    (source,) = lineage(made).inputs
     assert (source.status, source.content_hash, source.command) == ("remembered", source_hash, "gato fit -c x.yaml")
     (dataset,) = source.inputs
     assert (dataset.place, dataset.content_hash) == ("gato/half-cheetah/run-forward-v0", "0123456789abcdef")
@@ -157,7 +158,7 @@ def test_the_provenance_names_no_folder_of_this_machine(model: Path, results: Pa
     assert source["inputs"] == {"here/first": {"id": "here/first", "hash": "12"}}
     assert (source["id"], "path" in source) == ("fit/model", False)
     assert record["config"]["results"] == f"{tmp_path.name}/eval"
-    (found,) = runs.lineage(made).inputs
+    (found,) = lineage(made).inputs
     assert (found.status, found.content_hash) == ("remembered", runs.content_hash(model))
 
 

@@ -13,6 +13,7 @@ from making import make_model
 
 import gato
 from gato import cli, runs
+from gato.lineage import lineage
 from gato.model import find
 from gato.model.config import ModelConfig
 from gato.model.find import CONFIG, FILES, find_model
@@ -133,5 +134,5 @@ def test_who_fetches_a_model_has_its_lineage(hub: FakeHub, tmp_path: Path) -> No
     for name in (CONFIG, *FILES, "provenance.json"):
         (made / name).rename(hub.cache / name)
     source.rename(tmp_path / "gone")
-    found = runs.lineage(find_model(NAME))
+    found = lineage(find_model(NAME))
     assert (found.status, found.inputs[0].status, found.inputs[0].command) == ("ok", "remembered", "gato fit -c x.yaml")

@@ -19,6 +19,7 @@ from test_data_minari_io import make_foreign
 from gato import cli, runs
 from gato.ancestry import unfold
 from gato.data.minari_io import open_dataset
+from gato.lineage import lineage
 from gato.model.config import ModelConfig
 from gato.model.find import CONFIG, FILES
 from gato.record import Recording, record_skill
@@ -154,7 +155,7 @@ def test_the_lines_of_a_datasets_card_bring_it_back(
     assert isinstance(known["dataset"], minari.MinariDataset) and known["dataset"].total_episodes == 2
     after = open_dataset(dataset)
     assert after.folder != before.folder and after.content_hash == before.content_hash
-    assert runs.lineage(after.folder).status == "ok"
+    assert lineage(after.folder).status == "ok"
 
 
 def test_what_is_private_never_goes_into_a_public_repository(shared: Path, hub: FakeHub) -> None:

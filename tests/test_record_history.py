@@ -14,8 +14,9 @@ from gato.data.check import check_dataset
 from gato.data.minari_io import episodes, open_dataset
 from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, find_expert
+from gato.lineage import lineage
 from gato.record import Recording, find_recipe, load_recipe, record_recipe, record_skill
-from gato.runs import HISTORY, content_hash, lineage, read_provenance
+from gato.runs import HISTORY, content_hash, read_provenance
 from gato.skills.bodies import get_body
 from gato.skills.table import SKILLS, get_skill
 

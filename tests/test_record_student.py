@@ -11,10 +11,11 @@ from making import make_model
 from gato.data.check import check_dataset
 from gato.data.minari_io import episodes, open_dataset
 from gato.experts.shipped import shipped_policy
+from gato.lineage import lineage
 from gato.model.gato import Gato
 from gato.record import Recording, record_skill
 from gato.rollout.agent import Agent
-from gato.runs import content_hash, lineage
+from gato.runs import content_hash
 from gato.skills.bodies import get_body
 from gato.skills.table import get_skill
 

@@ -10,6 +10,7 @@ import pytest
 from making import make_model
 
 from gato import cli, runs
+from gato.lineage import lineage
 from gato.model.config import ModelConfig
 from gato.model.find import find_model
 from gato.rollout import evaluate, switching
@@ -44,7 +45,7 @@ def test_a_run_keeps_results_with_provenance_and_two_runs_have_one_hash(
     assert "--body inverted-pendulum --episodes 2 --steps 4" in record["command"]
     gato_eval(model, capsys, "--body", "inverted-pendulum", "--out", str(tmp_path / "b"))
     assert runs.content_hash(tmp_path / "a") == runs.content_hash(tmp_path / "b")
-    assert runs.lineage(tmp_path / "a").status == "ok"
+    assert lineage(tmp_path / "a").status == "ok"
 
 
 def test_an_existing_folder_is_refused_unless_overwritten(

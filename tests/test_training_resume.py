@@ -15,7 +15,8 @@ import pytest
 from toys import losses_of, record_toys, rows_of, run_fit
 
 from gato import cli
-from gato.runs import content_hash, lineage
+from gato.lineage import lineage
+from gato.runs import content_hash
 from gato.training.checkpoints import Checkpoints
 
 Capture = pytest.CaptureFixture[str]

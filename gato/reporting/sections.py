@@ -15,10 +15,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from gato.lineage import Artifact, lineage
 from gato.reporting import charts
 from gato.reporting.page import figure, interval, number, section, table
 from gato.reporting.sources import Sources
-from gato.runs import PROVENANCE, Artifact, lineage, package_versions, read_provenance
+from gato.runs import PROVENANCE, package_versions, read_provenance
 
 MOST_BYTES = 19_000_000
 """Of a page, videos and all: it can be mailed."""

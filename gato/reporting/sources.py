@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gato.runs import find_artifact, read_json
+from gato.lineage import find_artifact
+from gato.runs import read_json
 from gato.stages import STAGES
 
 RESULTS = "results.json"

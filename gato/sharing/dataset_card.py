@@ -6,8 +6,8 @@ In: a dataset that Gato recorded. Out: text.
 from __future__ import annotations
 
 from gato.data.minari_io import Dataset
+from gato.lineage import lineage
 from gato.reporting.markdown import table
-from gato.runs import lineage
 from gato.sharing.model_card import HERE, NONE, artifact_name, front_matter
 
 LICENCE = "MIT"

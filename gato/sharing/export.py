@@ -17,6 +17,7 @@ import torch
 
 from gato import runs
 from gato.hub import HUB_ID
+from gato.lineage import Artifact, lineage, remembered
 from gato.model.find import FILES, find_model
 from gato.model.gato import Gato
 from gato.reporting.sources import RESULTS, Sources, read_sources
@@ -48,7 +49,7 @@ def export_model(
     place = find_model(model)
     sources = read_sources(results) if str(results) else None
     _check(place, out, sources, datasets)
-    loaded, source = Gato.load(place), runs.lineage(place, name="model")
+    loaded, source = Gato.load(place), lineage(place, name="model")
     for line in source.changed() if source.command else [f"{place} has no {runs.PROVENANCE}: its card has gaps"]:
         log.warning(line)
     folder = runs.open_run(out, overwrite=overwrite)
@@ -79,11 +80,11 @@ def export_model(
     return folder
 
 
-def _source(model: str | Path, place: Path, source: runs.Artifact, folder: Path) -> dict[str, Any]:
+def _source(model: str | Path, place: Path, source: Artifact, folder: Path) -> dict[str, Any]:
     """The model that is exported, by what others can know it by; where it lies, if that is beside its export."""
     # A model of the Hub, or of the package, is known by its name and not by where this machine keeps it.
     name = str(place) if Path(model).exists() else str(model)
-    told = without_folders(runs.remembered(source) | {"id": name, "hash": source.content_hash})
+    told = without_folders(remembered(source) | {"id": name, "hash": source.content_hash})
     return told | ({"path": str(place)} if runs.neighbour(place, folder) else {})
 
 

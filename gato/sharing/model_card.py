@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from gato.lineage import Artifact
 from gato.model.gato import Gato
 from gato.reporting.markdown import table
-from gato.runs import Artifact
 from gato.skills.bodies import BODIES
 from gato.skills.table import SKILLS
 
