@@ -22,6 +22,7 @@ from gato.lineage import lineage
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.sharing.export import export_model
+from gato.sharing.folders import without_folders
 from gato.sharing.model_card import HERE
 from gato.skills.bodies import BODIES
 
@@ -307,3 +308,11 @@ def test_a_model_of_unknown_origin_says_so(tmp_path: Path, caplog: pytest.LogCap
     text = (made / "README.md").read_text()
     assert "has no provenance.json: its card has gaps" in caplog.text
     assert "Not recorded." in text and yaml.safe_load(text.split("---")[1])["license"] == "unknown"
+
+
+def test_an_ancestor_of_many_is_told_of_once() -> None:
+    """Bug: each of its places was cut for itself, and there are half a million after five generations."""
+    expert = {"id": "/home/me/runs/expert", "command": "gato expert train --out /home/me/runs/expert"}
+    told = without_folders({"one": {"inputs": {"expert": expert}}, "two": {"inputs": {"expert": expert}}})
+    first, second = (told[name]["inputs"]["expert"] for name in ("one", "two"))
+    assert first is second and first == {"id": "runs/expert", "command": "gato expert train --out runs/expert"}

@@ -21,15 +21,27 @@ WHOLE = re.compile(START + ".+")
 
 
 def without_folders(content: Any) -> Any:
-    """Every text, and every key, with its long paths cut; a text that begins like a path is one as a whole."""
-    return _cut(content, is_command=False)
+    """Every text, and every key, with its long paths cut; a text that begins like a path is one as a whole.
+
+    What stands in many places, as an ancestor of many, is cut once, and is one in all of them again.
+    """
+    return _cut(content, {}, is_command=False)
 
 
-def _cut(content: Any, *, is_command: bool) -> Any:
+def _cut(content: Any, known: dict[int, dict[Any, Any]], *, is_command: bool) -> Any:
+    """`known`: mappings that were cut already, by who they were."""
     if isinstance(content, Mapping):
-        return {_cut(key, is_command=False): _cut(value, is_command=key == "command") for key, value in content.items()}
+        if id(content) not in known:
+            known[id(content)] = {
+                _cut_text(key): _cut(value, known, is_command=key == "command") for key, value in content.items()
+            }
+        return known[id(content)]
     if isinstance(content, (list, tuple)):
-        return [_cut(one, is_command=False) for one in content]
+        return [_cut(one, known, is_command=False) for one in content]
+    return _cut_text(content, is_command=is_command)
+
+
+def _cut_text(content: Any, *, is_command: bool = False) -> Any:
     if not isinstance(content, str):
         return content
     if not is_command and WHOLE.fullmatch(content):
