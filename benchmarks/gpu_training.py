@@ -134,12 +134,11 @@ def fit_trunk(model: Gato, arm: Arm, *, is_compiled: bool) -> None:
         model.hidden_read = model.hidden  # type: ignore[method-assign]
     if not is_compiled:
         return
-    # Layer by layer: they share what is compiled, so that it takes seconds.
+    if arm.trunk == "kept":
+        model.trunk.compile_training()
+        return
     for layer in layers:
-        if arm.trunk == "kept":
-            layer.forward_kept = torch.compile(layer.forward_kept, dynamic=True)  # type: ignore[operator]
-        else:
-            layer.compile(dynamic=False)
+        layer.compile(dynamic=False)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +57,18 @@ def test_loss_and_gradients_are_those_of_computing_everything(model: Gato, monke
     whole, whole_gradient = learned(model, batch)
     assert kept == pytest.approx(whole, abs=1e-12)
     torch.testing.assert_close(kept_gradient, whole_gradient, rtol=0, atol=1e-12)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_layers_learn_the_same() -> None:
+    model = make_model(CONFIGS["whole"]).double()
+    batch = ragged_batch(model)
+    plain, plain_gradient = learned(model, batch)
+    model.trunk.compile_training()
+    compiled, compiled_gradient = learned(model, batch)
+    assert torch._dynamo.utils.counters["frames"]["ok"] > 0, "nothing was compiled"
+    assert compiled == pytest.approx(plain, abs=1e-12)
+    torch.testing.assert_close(compiled_gradient, plain_gradient, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("size_step", [1, 7, 256])

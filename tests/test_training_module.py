@@ -109,3 +109,12 @@ def test_decay_is_for_the_matrices_of_the_trunk_only(monkeypatch: pytest.MonkeyP
     # Three layers of qkv, out, gate_up and down.
     assert len(decayed["params"]) == 12
     assert len(decayed["params"]) + len(free["params"]) == len(list(module.model.parameters()))
+
+
+def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: Any, **settings: Any) -> None:
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\nat length")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.raises(ValueError, match=r"compile_layers.*No working C\+\+ compiler found\).*g\+\+"):
+        trained(1, compile_layers=True)

@@ -126,7 +126,7 @@ def _ordered(said: str, body: str) -> list[Part | _Again]:
     found = _ORDER.search(said)
     if found is None:
         pieces = [piece.strip() for piece in _AND.split(said)]
-        return [_item(piece, body) for piece in pieces if piece]
+        return _listed([piece for piece in pieces if piece], body)
     left, right = said[: found.start()].strip(), said[found.end() :].strip()
     if not left or not right or re.match(QUANTITY, right):
         raise ValueError(
@@ -135,6 +135,27 @@ def _ordered(said: str, body: str) -> list[Part | _Again]:
         )
     first, second = _ordered(left, body), _ordered(right, body)
     return second + first if found[1] == "after" else first + second
+
+
+def _listed(pieces: Sequence[str], body: str) -> list[Part | _Again]:
+    """What "and" joins; "turn left and right" says its verb once."""
+    items: list[Part | _Again] = []
+    verb = ""
+    for piece in pieces:
+        item, verb = _with_verb(piece, verb, body)
+        items.append(item)
+    return items
+
+
+def _with_verb(piece: str, verb: str, body: str) -> tuple[Part | _Again, str]:
+    """The item and its verb, which is the one before where it says none."""
+    try:
+        return _item(piece, body), piece.partition(" ")[0]
+    except ValueError as refused:
+        try:
+            return _item(f"{verb} {piece}", body), verb
+        except ValueError:
+            raise refused from None
 
 
 def _in_time(items: Sequence[Part | _Again]) -> list[Part]:

@@ -1,7 +1,8 @@
 """What was typed, in one form: lower case, words apart by single spaces, numbers in digits, every stop a comma.
 
 In: any text. Out: the same sentence, as the grammar and the phrases of skills are compared. "Turn left, twice!" becomes
-"turn left , 2 times ,", "three and a half seconds" "3.5 seconds".
+"turn left , 2 times ,", "three and a half seconds" "3.5 seconds",
+as do "3½ seconds" and "3,5 seconds".
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ MOST_CHARACTERS = 2000
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?"
 _TOKEN = re.compile(rf"{NUMBER}|[^\W\d_]+(?:[/'][^\W\d_]+)*|\S")
 _ALIKE = str.maketrans({"’": "'", "‘": "'", "−": "-", "–": ",", "—": ",", "°": " degrees "})
+_FRACTION = re.compile(
+    r"(?:(\d*) ?([¼½¾⅓⅔⅛])|(?<![\d/.])(?:(\d{1,2}) )?([1-9])/([2-9])(?![\d/.]))(?: (?:of )?an?(?=\s))?"
+)
+_COMMA = re.compile(r"(?<=\d),(?:(?P<thousands>\d{3})(?!\d)|(?=\d))")
 _STOPS, _DROPPED = frozenset(",;.!?-"), frozenset("\"'`“”()[]*")
 _CONTRACTIONS = {"n't": " not", "let's": "let us", "'ve": " have", "'re": " are", "'s": " is"}
 
@@ -68,7 +73,8 @@ def normalise(text: str) -> str:
     control = [letter for letter in text if unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\t\n\r"]
     if control:
         raise ValueError(f"the sentence holds the control character {ascii(control[0])}; type it again without")
-    plain = unicodedata.normalize("NFKC", text).casefold().translate(_ALIKE)
+    plain = _COMMA.sub(lambda m: m["thousands"] or ".", _FRACTION.sub(_decimal, text))
+    plain = unicodedata.normalize("NFKC", plain).casefold().translate(_ALIKE)
     for short, long in _CONTRACTIONS.items():
         plain = re.sub(rf"{short}(?!\w)", long, plain)
     # A hyphen joins words (twenty-five); before a number it is a minus.
@@ -80,6 +86,13 @@ def normalise(text: str) -> str:
     for pattern, written in _SPELT:
         said = pattern.sub(written, said)
     return said
+
+
+def _decimal(found: re.Match[str]) -> str:
+    """2½, 1/2 or 2 1/2 with a decimal point."""
+    sign_whole, sign, whole, above, below = found.groups()
+    share = unicodedata.numeric(sign) if sign else int(above) / int(below)
+    return f"{round(int(sign_whole or whole or 0) + share, 3):g}"
 
 
 def _digits(found: re.Match[str]) -> str:

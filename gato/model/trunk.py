@@ -242,6 +242,16 @@ class Trunk(nn.Module):
         position = place.rotary_BS.double() if hidden_BSD.dtype == torch.float64 else place.rotary_BS
         return rotary_tables(position, self.config.width // self.config.heads, self.config.rope_theta)
 
+    def compile_training(self) -> None:
+        """Compile what training computes, layer by layer: they share what is compiled. RuntimeError without a compiler.
+
+        One layer, forward and backward, is then a handful of kernels between its matrix products.
+        """
+        torch.compile(functional.silu)(self.norm.weight.detach())
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            block.forward_kept = torch.compile(block.forward_kept, dynamic=True)  # type: ignore[method-assign]
+
     def forward_kept(self, hidden_BSD: Tensor, place: Place, kept: Kept) -> Tensor:
         """`forward` at the positions that are read, (R, D), without computing what does not reach them.
 
