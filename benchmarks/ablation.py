@@ -15,7 +15,7 @@ from typing import Any
 
 from gato.model.find import find_model
 from gato.model.gato import Gato
-from gato.reporting.markdown import table
+from gato.reporting.markdown import table, with_interval
 from gato.rollout.ablation import ablate
 from gato.rollout.evaluate import ABLATION_STEPS
 from gato.rollout.prompted import Conditions
@@ -53,16 +53,12 @@ def _table(arms: Mapping[str, Mapping[str, Figures]], cell: Callable[[Figures], 
 
 
 def _success(one: Figures) -> str:
-    return _cell(one["success"], one["success_ci95"])
+    return with_interval(one["success"], one["success_ci95"])
 
 
 def _return(one: Figures) -> str:
     score = one["normalised"]
-    return "–" if score is None else _cell(score["mean"], score["ci95"])
-
-
-def _cell(mean: float, bounds: tuple[float, float]) -> str:
-    return f"{mean:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]"
+    return "–" if score is None else with_interval(score["mean"], score["ci95"])
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from gato.model.find import find_model
 from gato.model.gato import Gato
+from gato.reporting.markdown import with_interval
 from gato.rollout.prompted import Conditions
 from gato.rollout.suite import Results, measure_suite
 from gato.runs import content_hash, read_json, write_json
@@ -63,17 +64,17 @@ def tables(found: dict[str, Any]) -> str:
             continue
         theirs = published[skill]
         jat = (theirs["jat"] - theirs["jat_random"]) / (theirs["jat_expert"] - theirs["jat_random"])
-        low, high = task["return"]["ci95"]
         is_short = min(task["normalised"], task["return"]["mean"] / theirs["bar"] if theirs["bar"] > 0 else 1) < KEPT
         lines.append(
-            f"| {skill}{' **below**' * is_short} | {task['return']['mean']:.1f} [{low:.1f}, {high:.1f}] |"
+            f"| {skill}{' **below**' * is_short} |"
+            f" {with_interval(task['return']['mean'], task['return']['ci95'], '.1f')} |"
             f" {drawn[skill]['return']['mean']:.1f} | {task['expert']:.1f} | {theirs['bar']:g} |"
             f" {task['normalised']:.3f} | {drawn[skill]['normalised']:.3f} | {jat:.2f} |"
         )
     for name in DECODINGS:
-        all_, (low, high) = found[name]["standard"], found[name]["standard"]["ci95"]
+        all_ = found[name]["standard"]
         lines.append(
-            f"\n{name}: mean normalised {all_['mean']:.3f} [{low:.3f}, {high:.3f}], interquartile mean"
+            f"\n{name}: mean normalised {with_interval(all_['mean'], all_['ci95'], '.3f')}, interquartile mean"
             f" {all_['interquartile_mean']:.3f}; {found[name]['seconds']:.0f} s"
         )
     lines += ["", "| skill | obeyed | drawn | normalised |", "|---|---:|---:|---:|"]

@@ -20,7 +20,7 @@ from gato.experts.shipped import find_expert
 from gato.language.plans import parse_plan
 from gato.model.gato import Gato
 from gato.record import Recording, record_skill
-from gato.reporting.markdown import table
+from gato.reporting.markdown import table, with_interval
 from gato.rollout.asked import Question, ask
 from gato.rollout.planned import follow
 from gato.rollout.prompted import Conditions
@@ -129,7 +129,7 @@ def main() -> None:
                 rows[arm]["plans"] = mended(model, failures, 20)
     write_json(given.out, {"judge": given.judge, "steps": given.steps, "judged": said, "arms": rows})
     cells = [
-        [arm, *(f"{s['mean']:.2f} [{s['ci95'][0]:.2f}, {s['ci95'][1]:.2f}]" for s in one["success"].values())]
+        [arm, *(with_interval(share["mean"], share["ci95"]) for share in one["success"].values())]
         for arm, one in rows.items()
     ]
     print(table(["learned from", *SKILLS.values()], cells))

@@ -20,7 +20,7 @@ from gato.planner.loop import Setting, run
 from gato.planner.scripted import Scripted
 from gato.planner.tasks import TASKS, Course, Task, figures
 from gato.reporting.charts import write_png
-from gato.reporting.markdown import table
+from gato.reporting.markdown import table, with_interval
 from gato.runs import write_json
 
 HERE = Path(__file__).parent
@@ -53,10 +53,9 @@ def row(model: str, arm: str, latency: float, courses: Sequence[Course]) -> dict
 
 def cells(one: dict[str, Any]) -> list[str]:
     """As the table shows it."""
-    (low, high), share = one["success"]["ci95"], one["success"]["mean"]
     seconds = "-" if one["seconds"] is None else f"{one['seconds']:.1f}"
     ball = "-" if one["closest_to_ball"] is None else f"{one['closest_to_ball']['mean']:.2f}"
-    success = f"{share:.2f} [{low:.2f}, {high:.2f}]"
+    success = with_interval(one["success"]["mean"], one["success"]["ci95"])
     return [one["model"], one["task"], f"{one['latency']:g}", success, seconds, ball, str(one["falls"])]
 
 

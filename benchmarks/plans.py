@@ -15,7 +15,7 @@ from pathlib import Path
 from gato.language.plans import parse_plan
 from gato.model.find import find_model
 from gato.model.gato import Gato
-from gato.reporting.markdown import table
+from gato.reporting.markdown import table, with_interval
 from gato.rollout.planned import Followed, follow
 from gato.rollout.prompted import Conditions
 from gato.runs import content_hash, write_json
@@ -51,10 +51,9 @@ PLANS = {
 
 def cells(body: str, sentence: str, found: Followed) -> list[str]:
     """As the table shows a plan."""
-    low, high = found.success.ci95
     parts = [f"{part.success.mean / part.reached:.2f}" if part.reached else "-" for part in found.parts]
     falls = sum(part.falls for part in found.parts)
-    return [body, sentence, f"{found.success.mean:.2f} [{low:.2f}, {high:.2f}]", ", ".join(parts), str(falls)]
+    return [body, sentence, with_interval(found.success.mean, found.success.ci95), ", ".join(parts), str(falls)]
 
 
 def main(words: Sequence[str] | None = None) -> None:

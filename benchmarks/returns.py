@@ -32,7 +32,7 @@ from peer_arms.results import Run, Store
 from peer_arms.returning import ReturnArm
 
 from gato.data.mixture import Source
-from gato.reporting.markdown import table
+from gato.reporting.markdown import table, with_interval
 from gato.rollout.prompted import Conditions
 from gato.specs import Score
 
@@ -120,7 +120,7 @@ def _normalised(runs: Any, skill: str) -> list[float]:
 
 
 def _shown(score: Score) -> str:
-    return f"{score.mean:.3f} [{score.ci95[0]:.3f}, {score.ci95[1]:.3f}]"
+    return with_interval(score.mean, score.ci95, ".3f")
 
 
 def main() -> None:

@@ -10,18 +10,18 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from gato.reporting.markdown import table
+from gato.reporting.markdown import table, with_interval
 from gato.runs import write_json
 from gato.tuning.tune import Tuning, tune
 
 RESULT = Path(__file__).parent / "results" / "tune_lm.json"
 
 
-def cell(share: dict[str, object]) -> str:
+def cell(share: dict[str, Any]) -> str:
     """As the table shows it."""
-    low, high = share["ci95"]  # type: ignore[misc]
-    return f"{share['mean']:.2f} [{low:.2f}, {high:.2f}]"
+    return with_interval(share["mean"], share["ci95"])
 
 
 def main() -> None:

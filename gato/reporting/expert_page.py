@@ -16,7 +16,7 @@ from gato.experts.policy import Policy
 from gato.experts.shipped import SHIPPED, steady
 from gato.reporting import charts, strips
 from gato.reporting.expert_scores import measure_shipped
-from gato.reporting.markdown import table
+from gato.reporting.markdown import table, with_interval
 from gato.runs import HISTORY, read_json, write_atomic
 from gato.skills.table import SKILLS
 
@@ -192,5 +192,4 @@ def _score(score: Mapping[str, Any] | None) -> str:
     if score is None:
         return "-"
     digits = 1 if abs(score["mean"]) < 100 else 0
-    low, high = score["ci95"]
-    return f"{score['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return with_interval(score["mean"], score["ci95"], f".{digits}f")

@@ -14,7 +14,7 @@ import yaml
 
 from gato.lineage import Artifact
 from gato.model.gato import Gato
-from gato.reporting.markdown import table
+from gato.reporting.markdown import table, with_interval
 from gato.skills.bodies import BODIES
 from gato.skills.table import SKILLS
 
@@ -169,7 +169,7 @@ def _scores(shared: Shared) -> list[str]:
         (
             f"“{task['prompt']}”",
             skill,
-            "{:,.0f} [{:,.0f}, {:,.0f}]".format(task["return"]["mean"], *task["return"]["ci95"]),
+            with_interval(task["return"]["mean"], task["return"]["ci95"], ",.0f"),
             _number(task["expert"], ",.0f"),
             _number(task["random"], ",.0f"),
             _number(task["normalised"], ".3f"),
