@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ class Variant:
     network: ModelConfig
     has_intended_context: bool = False
     """Intended instead of executed actions stand in the context."""
+    balance: Literal["rows", "gradients"] = "rows"
+    temperature: float = 1.0
 
 
 def variants(size: str) -> list[Variant]:
@@ -74,8 +77,8 @@ def train(variant: Variant, sources: list[Source], *, updates: int, seed: int) -
     """The trained model and the seconds it took."""
     seed_everything(seed, verbose=False)
     make = IntendedContext if variant.has_intended_context else GatoDataModule
-    data = make(sources, variant.network.layout, batch_size=128, seed=seed)
-    module = GatoModule(variant.network)
+    data = make(sources, variant.network.layout, batch_size=128, seed=seed, temperature=variant.temperature)
+    module = GatoModule(variant.network, balance=variant.balance)
     trainer = Trainer(
         max_steps=updates,
         accelerator="cpu",
