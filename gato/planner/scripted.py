@@ -32,6 +32,9 @@ NEGATIONS = {"not", "no", "never", "without", "dont"}
 ENDING = re.compile(r"(?<!\S)(?:stop|quit) \w+ing(?!\S)")
 """Turns its own clause round: "stop going around the ball", but not "stop , keep away from the ball"."""
 
+QUESTION = re.compile(r"(?:is|are|was|does|did|where|when|who|why|(?:how|what)(?! about))(?!\S)")
+"""How a sentence begins that wants to know something; "can you avoid the ball?" wants something done."""
+
 
 class Scripted:
     """Understands "avoid the ball", "go on", and the phrases of the body's own skills; declines anything else."""
@@ -51,7 +54,8 @@ class Scripted:
         avoided = [one for one in others if one.name in words and AVOIDING & words]
         # Beside a skill, "the ball is 2 m away" says how things are; "avoid the ball" is what matters more.
         is_remark = bool(told) and "is" in words
-        if avoided and not is_remark and not is_turned_round(said):
+        is_order = not (is_remark or is_turned_round(said) or QUESTION.match(said))
+        if avoided and is_order:
             return Choice(steer(detour(waypoint, avoided[0]), situation.options))
         if len(told) == 1 and told <= set(situation.options):
             return Choice(*told)
