@@ -1,5 +1,7 @@
 """Commands: drawn from the seed alone, the same in both steppers, told to teachers only, and called by words."""
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -74,6 +76,38 @@ def test_commands_change_within_an_episode_and_begin_anywhere_in_their_period():
     again = Commands(50, dt=0.05, max_steps=1000)
     again.begin(ids[::-1], [ANT] * 50, list(range(50))[::-1])
     assert np.array_equal(again.parts_BKC, commands.parts_BKC)
+
+
+def test_who_would_fall_is_asked_to_go_there_little_by_little():
+    commands, row = Commands(2, dt=0.5, max_steps=40), np.arange(2)
+    commands.select(row, replace(get_skill("hopper/command"), command_rate=2.0))
+    commands.parts_BKC[:, :3, 0] = [[2.0, -0.5, 0.25], [1.0, 1.5, 1.0]]
+    commands.phase_B[1] = 6
+    asked_TB, goal_TB = (
+        np.array([of(row, np.full(2, t))[:, 0] for t in range(12)]) for of in (commands.now, commands.goal)
+    )
+    assert goal_TB[:, 0].tolist() == [2.0] * 8 + [-0.5] * 4
+    assert asked_TB[:, 0].tolist() == [2.0] * 8 + [1.0, 0.0, -0.5, -0.5]
+    assert asked_TB[:, 1].tolist() == goal_TB[:, 1].tolist() == [1.0] * 2 + [1.5] * 8 + [1.0] * 2
+    assert np.isnan(commands.now(row, np.full(2, 9))[:, 1:]).all()
+    commands.select(row[:1], get_skill("half-cheetah/command"))
+    commands.parts_BKC[:, :3, 0] = [[2.0, -0.5, 0.25], [1.0, 5.0, 1.0]]
+    assert [commands.now(row, np.array([8, 2]))[:, 0].tolist(), commands.rate_B.tolist()] == [
+        [-0.5, 2.0],
+        [np.inf, 2.0],
+    ]
+
+
+def test_words_and_rules_are_about_the_goal_and_rewards_about_the_way_there():
+    stepper = make_stepper("hopper/command", 1)
+    row = np.arange(1)
+    stepper.reset(row, [3])
+    stepper.commands.phase_B[:] = stepper.commands.period - 1
+    stepper.commands.parts_BKC[0, :2, 0] = [0.0, 2.0]
+    for told, asked in ((0.0, 0.0), (2.0, 2 * 0.008), (2.0, 4 * 0.008)):
+        assert stepper.command()[0, 0] == pytest.approx(asked)
+        step = stepper.step(np.zeros((1, 3), np.float32))
+        assert step.readings[TOLD + "forward_speed"].tolist() == [told]
 
 
 def test_drawn_commands_fill_the_ranges_and_some_are_plain():

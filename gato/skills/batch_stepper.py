@@ -182,7 +182,7 @@ class BatchStepper:
             raise ValueError(
                 f"actions have shape {actions_BA.shape}; {shape} is needed, a row for each stepped environment"
             )
-        before_BA, command_BC = self._ctrl_BA[rows].copy(), self.commands.now(rows, self._elapsed_B[rows])
+        before_BA, elapsed_B = self._ctrl_BA[rows].copy(), self._elapsed_B[rows].copy()
         self._ctrl_BA[rows] = actions_BA
         if self._carried_B.any():
             lies_B = np.clip(2 - 2 * self._height_BN[:, TRUNK] / self._reach, 0, 1)
@@ -199,7 +199,7 @@ class BatchStepper:
             state,
             place_before_BP=self._place_BP[rows],
             before_BA=before_BA,
-            command_BC=command_BC,
+            command_BC=self.commands.now(rows, elapsed_B),
         )
         self._place_BP[rows] = result.place_BP
         return Transition(
@@ -207,7 +207,7 @@ class BatchStepper:
             self._reward(result, rows),
             ~result.is_healthy_B,
             self._elapsed_B[rows] >= self.max_episode_steps,
-            result.readings | self.commands.told(command_BC),
+            result.readings | self.commands.told(self.commands.goal(rows, elapsed_B)),
         )
 
     def _simulate(self, rows: np.ndarray | slice, in_order: np.ndarray | None) -> None:

@@ -75,6 +75,9 @@ _RANGES: dict[str, dict[str, tuple[float, float]]] = {
 """Body -> what it can be asked for."""
 
 
+_RATES = {"hopper": 2.0, "walker2d": 2.0}
+"""Body -> m/s^2 by which what it is asked for moves. Of 64 hoppers at 2 m/s asked to stand, 83 % fell when asked
+at once, 9 % by 2 m/s^2; of walkers at 4 m/s that were asked to turn back, 31 and 2 %; the same teachers."""
 _ALWAYS = {"half-cheetah": STAYS_UPRIGHT}
 """Body -> what holds whatever it is asked for: one that lies on its back slides as fast, and is not ended."""
 
@@ -91,6 +94,7 @@ def _command(body: str) -> Skill:
         rule=(*rule, *_ALWAYS.get(body, ())),
         reading="forward_speed",
         command=_RANGES[body],
+        command_rate=_RATES.get(body, np.inf),
     )
 
 

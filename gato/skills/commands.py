@@ -1,7 +1,8 @@
 """What bodies are asked for in numbers, row by row: fixed by the skill, or drawn anew every few seconds.
 
 In: skills, seeds. Out: `Commands`, which every stepper asks what holds now. An episode's commands hang on its seed
-alone, so that a recording replays.
+alone, so that a recording replays. A body that would fall if it obeyed at once is asked to go there little by little
+(`Skill.command_rate`); the words of a recording, and its rule, are about the goal.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ class Commands:
     """The commands of B rows over their episodes, (B, C) in the order of COMMANDS, NaN where nothing is asked for."""
 
     def __init__(self, num_rows: int, *, dt: float, max_steps: int) -> None:
-        self.period = max(1, round(PERIOD / dt))
+        self.period, self.dt = max(1, round(PERIOD / dt)), dt
         num_parts = -(-max_steps // self.period) + 1
         self.parts_BKC = np.full((num_rows, num_parts, len(COMMANDS)), np.nan)
         self.phase_B = np.zeros(num_rows, np.int64)
         """Steps of the first command that are left out."""
         self.is_drawn_B = np.zeros(num_rows, np.bool_)
+        self.rate_B = np.full(num_rows, np.inf)
+        """How fast what is asked for moves to the next command, its unit a second."""
         self.centre_C, self.share = np.zeros(len(COMMANDS)), 1.0
         """What is drawn lies at that share of its distance from `centre_C`: who learns may begin with little."""
 
@@ -38,7 +41,7 @@ class Commands:
         """Rows `ids` are asked for that skill: by its own numbers, or what is drawn at their next `begin`."""
         lows_C, highs_C = ranges(skill)
         self.parts_BKC[ids] = (lows_C + highs_C) / 2
-        self.is_drawn_B[ids] = skill.is_commanded
+        self.is_drawn_B[ids], self.rate_B[ids] = skill.is_commanded, skill.command_rate
 
     def begin(self, ids: np.ndarray, skills: Sequence[Skill], seeds: Sequence[int]) -> None:
         """Draws what the episodes of rows `ids` are asked for, where their skill takes commands."""
@@ -54,25 +57,46 @@ class Commands:
         """From now on, and until their next `begin`, rows `ids` are asked for these numbers."""
         self.parts_BKC[ids] = np.asarray(command_BC)[:, None]
 
+    def goal(self, ids: np.ndarray | slice, elapsed_B: np.ndarray) -> np.ndarray:
+        """What the newest command of rows `ids` says after so many steps of their episodes, (b, C); beyond the longest,
+        the last."""
+        return self._part(ids, self._index(ids, elapsed_B))
+
     def now(self, ids: np.ndarray | slice, elapsed_B: np.ndarray) -> np.ndarray:
-        """What rows `ids` are asked for after so many steps of their episodes, (b, C); beyond the longest, the last."""
-        part_B = np.minimum((elapsed_B + self.phase_B[ids]) // self.period, self.parts_BKC.shape[1] - 1)
+        """What they are asked to do in this step, (b, C): on the way from the command before to the goal."""
+        part_B = self._index(ids, elapsed_B)
+        goal_BC, rate_B = self._part(ids, part_B), self.rate_B[ids]
+        if np.isinf(rate_B).all():
+            return goal_BC
+        before_BC = self._part(ids, np.maximum(part_B - 1, 0))
+        since_B = (elapsed_B + self.phase_B[ids] - part_B * self.period + 1) * self.dt
+        reach_B1 = (rate_B * since_B)[:, None]
+        # To the bit the goal itself once it is reached.
+        is_there_BC = ~(np.abs(goal_BC - before_BC) > reach_B1)
+        return np.where(is_there_BC, goal_BC, before_BC + np.sign(goal_BC - before_BC) * reach_B1)
+
+    def _index(self, ids: np.ndarray | slice, elapsed_B: np.ndarray) -> np.ndarray:
+        return np.minimum((elapsed_B + self.phase_B[ids]) // self.period, self.parts_BKC.shape[1] - 1)
+
+    def _part(self, ids: np.ndarray | slice, part_B: np.ndarray) -> np.ndarray:
         return np.take_along_axis(self.parts_BKC[ids], part_B[:, None, None], axis=1)[:, 0]
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that says what is asked for: what `restore` takes."""
-        return {name: getattr(self, name).copy() for name in ("parts_BKC", "phase_B", "is_drawn_B", "centre_C")}
+        return {
+            name: getattr(self, name).copy() for name in ("parts_BKC", "phase_B", "is_drawn_B", "rate_B", "centre_C")
+        }
 
     def restore(self, kept: Mapping[str, np.ndarray]) -> None:
         """Goes on from a `snapshot`."""
         for name in self.snapshot().keys() & kept.keys():
             getattr(self, name)[:] = kept[name]
 
-    def told(self, command_BC: np.ndarray) -> dict[str, np.ndarray]:
-        """As readings, where any row takes commands."""
+    def told(self, goal_BC: np.ndarray) -> dict[str, np.ndarray]:
+        """Goals as readings, where any row takes commands."""
         if not self.is_drawn_B.any():
             return {}
-        columns = {name: command_BC[:, index] for index, name in enumerate(COMMANDS)}
+        columns = {name: goal_BC[:, index] for index, name in enumerate(COMMANDS)}
         return {TOLD + name: values_B for name, values_B in columns.items() if np.isfinite(values_B).any()}
 
 

@@ -5,6 +5,7 @@ In: nothing. Out: `Skill`, `Condition`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -80,6 +81,8 @@ class Skill:
     """The reading that tells this skill from the others of its body."""
     command: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """What is asked for in numbers: name in COMMANDS -> lowest and highest; equal ones: always that."""
+    command_rate: float = math.inf
+    """How fast what is asked for moves from one command to the next: m/s, or rad/s, a second."""
 
     @property
     def is_commanded(self) -> bool:
