@@ -69,6 +69,10 @@ class Teacher:
             assert self.stepper is not None
             # Rows that somebody else acts in may ask for nothing.
             command_BC = np.nan_to_num(self.stepper.command())
+        return self.told(observations_BO, command_BC)
+
+    def told(self, observations_BO: np.ndarray, command_BC: np.ndarray) -> np.ndarray:
+        """Actions (B, A) of who is asked for that."""
         seen_BO, told_BC = self.views.show(observations_BO, command_BC)
         return self.views.undo(self.policy(np.concatenate([seen_BO, told_BC[:, self.axes]], 1)), command_BC)
 

@@ -7,7 +7,7 @@ A block is a pure function of its plan, so that blocks can be recorded again, or
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -170,7 +170,7 @@ def record_block(
     _begin(everyone, active, stepper)
     for step in range(max_steps):
         if skills:
-            _select_skills(stepper, skills, plan, step, active, student)
+            _select_skills(stepper, skills, plan, step, active, actors, student)
         given_BA = _act(actors, observation_BO, plan.actor_ids_TB[step])[active]
         intended_BA = np.clip(given_BA, low_A, high_A)
         block.clipped += int((given_BA != intended_BA).sum())
@@ -184,6 +184,7 @@ def record_block(
         block.actions_TBA[step, active] = executed_BA
         block.rewards_TB[step, active] = transition.rewards_B
         block.observations_TBO[step + 1, active] = observation_BO[active] = transition.observations_BO
+        _measure(actors, transition.readings, active, stepper.num_envs)
         for name, values_B in transition.readings.items():
             if name not in block.readings_TB:
                 block.readings_TB[name] = np.zeros((max_steps, num_rows))
@@ -244,8 +245,25 @@ def _act(actors: Sequence[Actor], observation_BO: np.ndarray, actor_id_B: np.nda
     return np.stack([given[id(actor)] for actor in actors])[actor_id_B, np.arange(len(actor_id_B))]
 
 
+def _measure(actors: Sequence[Actor], readings: Mapping[str, np.ndarray], active: np.ndarray, num_envs: int) -> None:
+    """Shows what was measured to those who care."""
+    watching = [actor for actor in actors if hasattr(actor, "measure")]
+    if watching:
+        everywhere = {name: np.full(num_envs, np.nan) for name in readings}
+        for name, values_b in readings.items():
+            everywhere[name][active] = values_b
+        for actor in watching:
+            actor.measure(everywhere)
+
+
 def _select_skills(
-    stepper: Stepper, skills: Sequence[str], plan: Plan, step: int, active: np.ndarray, student: ToldActor | None
+    stepper: Stepper,
+    skills: Sequence[str],
+    plan: Plan,
+    step: int,
+    active: np.ndarray,
+    actors: Sequence[Actor],
+    student: ToldActor | None,
 ) -> None:
     prompt_id_B = plan.prompt_ids_TB[step]
     is_new_B = np.ones(len(active), bool) if step == 0 else (prompt_id_B != plan.prompt_ids_TB[step - 1])[active]
@@ -254,6 +272,8 @@ def _select_skills(
         for prompt_id in np.unique(prompt_id_B[changed]):
             chosen = changed[prompt_id_B[changed] == prompt_id]
             stepper.select_skill(chosen, skills[prompt_id])
+            if step > 0 and len(skills) > 1 and hasattr(actors[prompt_id], "take_over"):
+                actors[prompt_id].take_over(chosen)
             if student is not None and step > 0:
                 student.tell(chosen, int(prompt_id))
 

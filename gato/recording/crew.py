@@ -11,9 +11,10 @@ from pathlib import Path
 
 from gato.experts.adapters import Expert, open_expert
 from gato.experts.commanded import Teacher
+from gato.experts.led import LED, Led
 from gato.experts.policy import Policy
 from gato.experts.scores import RecordedScore, refuse_weak
-from gato.experts.shipped import NAMED, expert_input
+from gato.experts.shipped import NAMED, expert_input, find_expert
 from gato.model.find import find_model
 from gato.model.gato import Gato
 from gato.recording.blocks import Plan, ToldActor
@@ -21,8 +22,10 @@ from gato.recording.recipe import Recording
 from gato.recording.sampled import Sampled, as_policies
 from gato.recording.student import Student, load_student
 from gato.runs import as_input
+from gato.skills.bodies import get_body
 from gato.skills.evaluate import Actor, random_actor, zero_actor
 from gato.skills.stepper import Stepper, find_env_spec
+from gato.skills.table import get_skill
 
 EXPERT = "expert"
 """How the names of the experts begin among the inputs."""
@@ -94,6 +97,8 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
     num_skills = max(len(recording.skills), 1)
     experts, inputs = _open_experts(recording, stepper)
     actors, recorded = tuple(one.actor for one in experts), tuple(one.recorded for one in experts)
+    if len(recording.skills) > 1 and actors:
+        actors = _led(actors, recording.skills, stepper, inputs)
     if recording.expert == "zero":
         actors = (zero_actor(stepper.spec),) * num_skills
     sampled = as_policies(actors, recording.experts) if recording.sample else ()
@@ -106,6 +111,23 @@ def find_crew(recording: Recording, stepper: Stepper) -> Crew:
         model = load_student(recording.student, stepper)
         inputs["student"] = as_input(find_model(recording.student))
     return Crew(stepper, num_skills, actors, inputs, model, recorded, sampled, reference)
+
+
+def _led(
+    actors: tuple[Actor, ...], skills: Sequence[str], stepper: Stepper, inputs: dict[str, dict[str, str]]
+) -> tuple[Actor, ...]:
+    """Led by the teacher of their body where they fall alone."""
+    if not LED.intersection(skills):
+        return actors
+    body = get_body(get_skill(skills[0]).body)
+    commands = get_skill(f"{body.name}/command")
+    place = find_expert(commands.id)
+    teacher = Teacher(Policy.load(place), commands)
+    inputs[f"{EXPERT} {commands.id}"] = expert_input(commands.id, place)
+    return tuple(
+        Led(actor, get_skill(skill), teacher, commands, dt=body.dt) if skill in LED else actor
+        for actor, skill in zip(actors, skills, strict=True)
+    )
 
 
 def _open_experts(recording: Recording, stepper: Stepper) -> tuple[list[Expert], dict[str, dict[str, str]]]:
