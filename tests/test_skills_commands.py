@@ -87,7 +87,7 @@ def test_who_would_fall_is_asked_to_go_there_little_by_little():
         np.array([of(row, np.full(2, t))[:, 0] for t in range(12)]) for of in (commands.now, commands.goal)
     )
     assert goal_TB[:, 0].tolist() == [2.0] * 8 + [-0.5] * 4
-    assert asked_TB[:, 0].tolist() == [2.0] * 8 + [1.0, 0.0, -0.5, -0.5]
+    assert asked_TB[:, 0].tolist() == [1.0] + [2.0] * 7 + [1.0, 0.0, -0.5, -0.5]
     assert asked_TB[:, 1].tolist() == goal_TB[:, 1].tolist() == [1.0] * 2 + [1.5] * 8 + [1.0] * 2
     assert np.isnan(commands.now(row, np.full(2, 9))[:, 1:]).all()
     commands.select(row[:1], get_skill("half-cheetah/command"))
@@ -96,6 +96,21 @@ def test_who_would_fall_is_asked_to_go_there_little_by_little():
         [-0.5, 2.0],
         [np.inf, 2.0],
     ]
+
+
+def test_who_begins_at_speed_is_asked_to_slow_down_little_by_little():
+    stepper = make_stepper("hopper/command", 2)
+    rows = np.arange(2)
+    stepper.reset(rows, [3, 4])
+    assert np.abs(stepper.command()[:, 0]).max() <= 2 * 0.008
+    qpos_BQ, qvel_BV = stepper.get_state(rows)
+    qvel_BV[:, 0] = 2.0, -0.5
+    stepper.set_state(rows, qpos_BQ, qvel_BV)
+    stepper.commands.parts_BKC[:, :, 0] = 0.0
+    assert stepper.command()[:, 0].tolist() == pytest.approx([2.0 - 0.016, -0.5 + 0.016])
+    again = make_stepper("hopper/command", 2)
+    again.restore(stepper.snapshot())
+    assert again.command()[:, 0].tolist() == stepper.command()[:, 0].tolist()
 
 
 def test_words_and_rules_are_about_the_goal_and_rewards_about_the_way_there():
@@ -211,16 +226,16 @@ def test_the_expert_of_one_command_does_not_know_where_in_the_world_it_looks():
 @pytest.mark.parametrize("kind", [BatchStepper, GymStepper])
 def test_who_is_asked_for_what_it_does_goes_on_with_the_commands_that_were_drawn(kind):
     """Bug: recordings of teachers were asked for the middle of each range, in every step of every episode."""
-    spec, ids = find_env_spec("hopper/command"), np.arange(3)
-    stepper = kind("hopper/command", 3, env_spec=spec) if kind is BatchStepper else kind(spec, 3)
+    spec, ids = find_env_spec("half-cheetah/command"), np.arange(3)
+    stepper = kind("half-cheetah/command", 3, env_spec=spec) if kind is BatchStepper else kind(spec, 3)
     stepper.reset(ids, [0, 1, 2])
     drawn_BC = stepper.command()
     assert len(np.unique(drawn_BC[:, 0])) == 3
-    stepper.select_skill(ids[:2], "hopper/command")
+    stepper.select_skill(ids[:2], "half-cheetah/command")
     np.testing.assert_array_equal(stepper.command(), drawn_BC)
-    stepper.select_skill(ids[:1], "hopper/stand")
-    stepper.select_skill(ids[:1], "hopper/command")
-    assert stepper.command()[0, 0] == 0.75
+    stepper.select_skill(ids[:1], "half-cheetah/stand")
+    stepper.select_skill(ids[:1], "half-cheetah/command")
+    assert stepper.command()[0, 0] == 1.0
     np.testing.assert_array_equal(stepper.command()[1:], drawn_BC[1:])
 
 

@@ -21,7 +21,7 @@ from gato.skills.environment import TRUNK, check_finite, make_simulation, reach
 from gato.skills.rewards import CONTACT_TERMS, StepResult, flat, judge, reward
 from gato.skills.table import Skill, get_skill, skills_of
 from gato.skills.transition import Transition
-from gato.specs import near_match
+from gato.specs import COMMANDS, near_match
 
 _ALL = slice(None)
 _KEPT = {"qpos", "qvel", "qacc_warmstart", "time", "ctrl"}
@@ -102,7 +102,7 @@ class BatchStepper:
             generator, _ = np_random(int(seed))
             qpos_BQ[row], qvel_BV[row] = self.body.start(generator, self._start_qpos_Q, self._start_qvel_V)
         self.commands.begin(ids, [self._skills[index] for index in self._skill_index_B[ids]], seeds)
-        return self.set_state(ids, qpos_BQ, qvel_BV)
+        return self._put(ids, qpos_BQ, qvel_BV, is_at_rest=True)
 
     def _vary(self, ids: np.ndarray, factors_BK: np.ndarray) -> None:
         """Makes rows `ids` bodies by these factors, constants that hang on their masses and all."""
@@ -119,14 +119,21 @@ class BatchStepper:
         return self._qpos_BQ[ids], self._qvel_BV[ids]
 
     def set_state(self, ids: np.ndarray, qpos_BQ: np.ndarray, qvel_BV: np.ndarray) -> np.ndarray:
-        """Begins an episode in each of `ids` from that state; observations (b, O)."""
+        """Begins an episode in each of `ids` from that state; observations (b, O). Commands begin with how it moves."""
+        return self._put(ids, qpos_BQ, qvel_BV, is_at_rest=False)
+
+    def _put(self, ids: np.ndarray, qpos_BQ: np.ndarray, qvel_BV: np.ndarray, *, is_at_rest: bool) -> np.ndarray:
         in_order = np.sort(ids)
         self._batch.reset(ids=in_order, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._qpos_BQ[ids], self._qvel_BV[ids] = qpos_BQ, qvel_BV
         self._batch.forward(ids=in_order)
         self._elapsed_B[ids] = 0
         state = self._state(ids)
-        self._place_BP[ids] = self.body.place(state)
+        place_BP = self._place_BP[ids] = self.body.place(state)
+        if not is_at_rest:
+            known = {name: self.body.readings[name] for name in COMMANDS if name in self.body.readings}
+            velocity_BP = state.qvel_BV[:, : place_BP.shape[1]]
+            self.commands.start(ids, {name: one.measure(state, velocity_BP) for name, one in known.items()})
         return self._observe(state, ids)
 
     def command(self) -> np.ndarray:

@@ -34,6 +34,8 @@ class Commands:
         self.is_drawn_B = np.zeros(num_rows, np.bool_)
         self.rate_B = np.full(num_rows, np.inf)
         """How fast what is asked for moves to the next command, its unit a second."""
+        self.first_BC = np.zeros((num_rows, len(COMMANDS)))
+        """What it moves from to the first command of an episode: rest, if nobody says otherwise."""
         self.centre_C, self.share = np.zeros(len(COMMANDS)), 1.0
         """What is drawn lies at that share of its distance from `centre_C`: who learns may begin with little."""
 
@@ -45,6 +47,7 @@ class Commands:
 
     def begin(self, ids: np.ndarray, skills: Sequence[Skill], seeds: Sequence[int]) -> None:
         """Draws what the episodes of rows `ids` are asked for, where their skill takes commands."""
+        self.first_BC[ids] = 0
         for row, skill, seed in zip(ids.tolist(), skills, seeds, strict=True):
             self.is_drawn_B[row] = skill.is_commanded
             if skill.is_commanded:
@@ -52,6 +55,11 @@ class Commands:
                 self.phase_B[row] = rng.integers(self.period)
                 drawn_KC = draw(skill, rng, self.parts_BKC.shape[1])
                 self.parts_BKC[row] = drawn_KC + (1 - self.share) * (self.centre_C - drawn_KC)
+
+    def start(self, ids: np.ndarray, moves: Mapping[str, np.ndarray]) -> None:
+        """Rows `ids` move like that, (b,) each, when their episodes begin."""
+        for index, name in enumerate(COMMANDS):
+            self.first_BC[ids, index] = moves.get(name, 0.0)
 
     def tell(self, ids: np.ndarray, command_BC: np.ndarray) -> None:
         """From now on, and until their next `begin`, rows `ids` are asked for these numbers."""
@@ -68,8 +76,10 @@ class Commands:
         goal_BC, rate_B = self._part(ids, part_B), self.rate_B[ids]
         if np.isinf(rate_B).all():
             return goal_BC
-        before_BC = self._part(ids, np.maximum(part_B - 1, 0))
-        since_B = (elapsed_B + self.phase_B[ids] - part_B * self.period + 1) * self.dt
+        is_first_B = part_B == 0
+        before_BC = np.where(is_first_B[:, None], self.first_BC[ids], self._part(ids, part_B - 1))
+        begun_B = np.where(is_first_B, 0, part_B * self.period - self.phase_B[ids])
+        since_B = (elapsed_B - begun_B + 1) * self.dt
         reach_B1 = (rate_B * since_B)[:, None]
         # To the bit the goal itself once it is reached.
         is_there_BC = ~(np.abs(goal_BC - before_BC) > reach_B1)
@@ -83,9 +93,8 @@ class Commands:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all that says what is asked for: what `restore` takes."""
-        return {
-            name: getattr(self, name).copy() for name in ("parts_BKC", "phase_B", "is_drawn_B", "rate_B", "centre_C")
-        }
+        names = ("parts_BKC", "phase_B", "is_drawn_B", "rate_B", "first_BC", "centre_C")
+        return {name: getattr(self, name).copy() for name in names}
 
     def restore(self, kept: Mapping[str, np.ndarray]) -> None:
         """Goes on from a `snapshot`."""
