@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gato.experts.commanded import Teacher
-from gato.experts.led import LED, MEMORY, SETTLING, Led
+from gato.experts.led import LED, MEMORY, NEAR, Led
 from gato.experts.shipped import has_shipped_expert, shipped_policy
 from gato.recording.blocks import Plan, record_block
 from gato.recording.crew import find_crew
@@ -38,8 +38,8 @@ def make_led(skill: str = "hopper/hop-backward") -> tuple[Led, Told]:
     return led, teacher
 
 
-def moving(led: Led, speed_B: list[float]) -> None:
-    for _ in range(round(5 * MEMORY / DT)):
+def moving(led: Led, speed_B: list[float], steps: int = round(5 * MEMORY / DT)) -> None:
+    for _ in range(steps):
         led.measure({"forward_speed": np.array(speed_B)})
 
 
@@ -49,14 +49,24 @@ def test_from_the_speed_it_has_to_rest_and_then_the_expert_acts() -> None:
     observations = np.zeros((ROWS, 11))
     assert not led(observations).any(), "nobody took over yet"
     led.take_over(np.array([0]))
-    acts = [led(observations)[:, 0] for _ in range(400)]
-    braking = 2.0 / (COMMANDS.command_rate * DT)
-    assert sum(row[0] for row in acts) == pytest.approx(braking + SETTLING / DT, abs=2)
+    acts = [led(observations)[:, 0] for _ in range(200)]
+    assert np.array(acts)[:, 0].all(), "it has not slowed down yet"
     assert not np.array(acts)[:, 1:].any()
-    asked = np.array(teacher.asked)[:, 0]
+    asked, braking = np.array(teacher.asked)[:, 0], 2.0 / (COMMANDS.command_rate * DT)
     assert asked[0] == pytest.approx(2.0, abs=0.05)
     assert np.diff(asked)[: int(braking) - 2] == pytest.approx(-COMMANDS.command_rate * DT)
     assert asked[-1] == 0
+    moving(led, [0.9 * NEAR, 2.0, 0.0])
+    assert not led(observations).any()
+    moving(led, [2.0, 2.0, 0.0])
+    assert not led(observations).any(), "the expert may go as fast as it likes"
+
+
+def test_who_stands_already_is_not_led() -> None:
+    led, _ = make_led()
+    moving(led, [0.5 * NEAR, 2.0, 0.0])
+    led.take_over(np.arange(ROWS))
+    assert led(np.zeros((ROWS, 11)))[:, 0].tolist() == [0, 1, 0]
 
 
 def test_a_faster_one_is_asked_for_no_more_than_the_teacher_was_taught() -> None:

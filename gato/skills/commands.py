@@ -34,8 +34,8 @@ class Commands:
         self.is_drawn_B = np.zeros(num_rows, np.bool_)
         self.rate_B = np.full(num_rows, np.inf)
         """How fast what is asked for moves to the next command, its unit a second."""
-        self.first_BC = np.zeros((num_rows, len(COMMANDS)))
-        """What it moves from to the first command of an episode: rest, if nobody says otherwise."""
+        self.first_BC = np.full((num_rows, len(COMMANDS)), np.nan)
+        """What it moves from to the first command of an episode; NaN at rest, where any can begin at once."""
         self.centre_C, self.share = np.zeros(len(COMMANDS)), 1.0
         """What is drawn lies at that share of its distance from `centre_C`: who learns may begin with little."""
 
@@ -47,7 +47,7 @@ class Commands:
 
     def begin(self, ids: np.ndarray, skills: Sequence[Skill], seeds: Sequence[int]) -> None:
         """Draws what the episodes of rows `ids` are asked for, where their skill takes commands."""
-        self.first_BC[ids] = 0
+        self.first_BC[ids] = np.nan
         for row, skill, seed in zip(ids.tolist(), skills, seeds, strict=True):
             self.is_drawn_B[row] = skill.is_commanded
             if skill.is_commanded:
