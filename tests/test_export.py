@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from making import make_model
 
 import gato
 from gato import cli, runs
-from gato.lineage import lineage
+from gato.lineage import Artifact, lineage
 from gato.model.config import ModelConfig
 from gato.model.gato import Gato
 from gato.sharing.export import export_model
 from gato.sharing.folders import without_folders
-from gato.sharing.model_card import HERE
+from gato.sharing.model_card import HERE, _after
 from gato.skills.bodies import BODIES
 
 DATASETS = {
@@ -316,3 +317,10 @@ def test_an_ancestor_of_many_is_told_of_once() -> None:
     told = without_folders({"one": {"inputs": {"expert": expert}}, "two": {"inputs": {"expert": expert}}})
     first, second = (told[name]["inputs"]["expert"] for name in ("one", "two"))
     assert first is second and first == {"id": "runs/expert", "command": "gato expert train --out runs/expert"}
+
+
+def test_the_card_says_whose_weights_it_began_as() -> None:
+    fresh = Artifact("model", "x", "ok", "gato fit", "1", ())
+    tuned = replace(fresh, inputs=(replace(fresh, name="init_from"),))
+    assert _after(fresh) == ""
+    assert _after(tuned).startswith(", after those of the model that it began as")

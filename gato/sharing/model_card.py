@@ -66,6 +66,12 @@ class Shared:
         return list(self.card.get("skills", ()))
 
 
+def _after(source: Artifact) -> str:
+    """Whether its weights began as another model's, whose updates are not among its own."""
+    has_parent = any(one.name == "init_from" for one in source.inputs)
+    return ", after those of the model that it began as (`gato info`)" if has_parent else ""
+
+
 def model_card(shared: Shared) -> str:
     """The whole README.md."""
     model, card = shared.model, shared.card
@@ -76,7 +82,7 @@ def model_card(shared: Shared) -> str:
         f"One transformer, one set of weights, {len(model.bodies)} simulated bodies ({named}); words choose what it"
         " does.",
         f"{model.num_parameters() / 1e6:.2f} M parameters in {shared.dtype}, {shared.size / 1e6:.1f} MB on disk,"
-        f" trained for {card.get('updates', NONE)} updates on recordings of experts.",
+        f" trained for {card.get('updates', NONE)} updates on recordings of experts{_after(shared.source)}.",
         "## Use",
         _use(shared),
         "## What it can be told",
