@@ -214,7 +214,7 @@ class BatchStepper:
             self._reward(result, rows),
             ~result.is_healthy_B,
             self._elapsed_B[rows] >= self.max_episode_steps,
-            result.readings | self.commands.told(self.commands.goal(rows, elapsed_B)),
+            result.readings | self.commands.told(rows, elapsed_B),
         )
 
     def _simulate(self, rows: np.ndarray | slice, in_order: np.ndarray | None) -> None:

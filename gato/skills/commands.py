@@ -101,10 +101,11 @@ class Commands:
         for name in self.snapshot().keys() & kept.keys():
             getattr(self, name)[:] = kept[name]
 
-    def told(self, goal_BC: np.ndarray) -> dict[str, np.ndarray]:
-        """Goals as readings, where any row takes commands."""
+    def told(self, ids: np.ndarray | slice, elapsed_B: np.ndarray) -> dict[str, np.ndarray]:
+        """The goals of rows `ids` as readings, where any row takes commands."""
         if not self.is_drawn_B.any():
             return {}
+        goal_BC = self.goal(ids, elapsed_B)
         columns = {name: goal_BC[:, index] for index, name in enumerate(COMMANDS)}
         return {TOLD + name: values_B for name, values_B in columns.items() if np.isfinite(values_B).any()}
 

@@ -217,7 +217,7 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One control step; FloatingPointError when the action or the simulation is not finite."""
         place_before_1P, before_1A = self.body.place(self._state()), self.simulation.data.ctrl[None].copy()
-        command_1C, goal_1C = self.command()[None], self.commands.goal(_ONE, np.array([self._elapsed]))
+        command_1C, elapsed_1 = self.command()[None], np.array([self._elapsed])
         observation_O, reward_, terminated, truncated, _ = self.simulation.step(action)
         state, actions_1A = self._state(), np.asarray(action)[None]
         check_finite(self.body, actions_1A, state)
@@ -232,7 +232,7 @@ class SkillEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._elapsed += 1
         if not self.skill.is_standard or self._ranges:
             reward_ = reward(self.skill.reward, result)[0]
-        readings = result.readings | self.commands.told(goal_1C)
+        readings = result.readings | self.commands.told(_ONE, elapsed_1)
         info = {name: float(value_1[0]) for name, value_1 in readings.items()}
         return observation_O, float(reward_), bool(terminated), truncated, info
 

@@ -37,7 +37,7 @@ class GymStepper:
         self.max_episode_steps = env_spec.max_episode_steps or sys.maxsize
         if isinstance(first.unwrapped, SkillEnv):
             body = get_body(first.unwrapped.body.name)
-            told = first.unwrapped.commands.told(first.unwrapped.command()[None])
+            told = first.unwrapped.commands.told(slice(None), np.zeros(1, np.int64))
             self.spec, self._readings = body.spec, (*body.readings, *told)
         else:
             self.spec, self._readings = body_spec(env_spec.id, self.observation_space, self.action_space), ()

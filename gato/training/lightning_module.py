@@ -67,8 +67,8 @@ class GatoModule(LightningModule):
         init_from: Model (folder, run, or name of a shipped one) whose weights and tokens are the first ones; bodies it
             does not know begin anew.
         balance: Whether a body counts by its rows times how steep its likelihood is, or by its rows alone.
-            compile_layers: Whether the trunk's layers go through torch.compile: a minute at the start, then three
-                quarters of the time an update where bf16 is fast; on a CPU it needs a C++ compiler.
+        compile_layers: Whether the trunk's layers go through torch.compile: a minute at the start, then three quarters
+            of the time an update where bf16 is fast; on a CPU it needs a C++ compiler.
         """
         super().__init__()
         self.network = network
