@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 INK = "#010203"
 """Stands for the page's text colour until the SVG is written."""
@@ -69,11 +70,12 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def write_png(figure: Figure, path: str | Path, *, dpi: int = 160) -> Path:
-    """The figure on white, for a README."""
-    target = Path(path)
+    """The figure on white, for a README; of 256 colours, a third of the bytes."""
+    target, buffer = Path(path), io.BytesIO()
     target.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        figure.savefig(target, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
+    Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
     return target
 
 
