@@ -1,4 +1,4 @@
-"""Skills that no command describes: flips, hops on the spot, a crouch, and a swimmer's ways, which swing about what
+"""Skills that no command describes: flips, hops on the spot, and a swimmer's ways, which swing about what
 would be asked for.
 
 In: nothing. Out: `ACROBATICS`.
@@ -6,6 +6,7 @@ In: nothing. Out: `ACROBATICS`.
 
 from __future__ import annotations
 
+from gato.skills.commanded import IN_PLACE
 from gato.skills.rewards import Term
 from gato.skills.skill import Condition, Skill
 
@@ -13,8 +14,6 @@ FLIPPING = 3.0
 """rad/s: how fast a body that flips turns over on average, at least: once in two seconds."""
 TURNING = 0.3
 """rad/s: a swimmer that turns on the spot comes round in 21 s at least; the fastest stroke found turns 0.40."""
-IN_PLACE = 0.2
-"""m/s: how fast a body that hops in place may wander."""
 HOPPING = 0.4
 """m/s: root mean square of the vertical speed, at least."""
 
@@ -67,26 +66,6 @@ ACROBATICS = (
         prompt="hop in place",
         rule=(_STAYS, _HOPS),
         reading="vertical_speed",
-    ),
-    Skill(
-        id="humanoid/crouch",
-        body="humanoid",
-        is_standard=False,
-        reward=(
-            Term("height", 2.0, width=0.05, target=1.1),
-            Term("forward_speed", 0.5, width=0.2),
-            Term("lateral_speed", 0.5, width=0.2),
-            Term("alive", 5.0),
-            Term("exact_control_cost", -0.1),
-            Term("action_change", -0.05),
-        ),
-        prompt="crouch down",
-        rule=(
-            Condition("height", "mean", 1.03, 1.17),
-            Condition("forward_speed", "mean", -IN_PLACE, IN_PLACE),
-            Condition("lateral_speed", "mean", -IN_PLACE, IN_PLACE),
-        ),
-        reading="height",
     ),
     Skill(
         id="swimmer/swim-backward",

@@ -65,6 +65,33 @@ _REWARDS: dict[str, Terms] = {
     ),
 }
 """Body -> what its teacher is paid for."""
+_BACKWARD = (
+    Term("alive", 5.0),
+    Term("backward_speed", 1.25),
+    Term("yaw_rate_error", 0.5, width=0.4),
+    Term("lateral_speed_error", 0.5, width=0.3),
+    Term("exact_control_cost", -0.1),
+)
+"""A humanoid that has not learned to stand finds backward as it finds forward: paid for speed, without end."""
+_STILL = (
+    Term("alive", 5.0),
+    Term("forward_speed_error", 3.0, width=0.1),
+    Term("lateral_speed_error", 1.0, width=0.1),
+    Term("yaw_rate_error", 0.5, width=0.4),
+    Term("exact_control_cost", -0.1),
+    Term("action_change", -0.05),
+)
+"""A sway forgiven is 0.2 m/s backward for good: it treads on the spot, and must be held there."""
+_LOW = (
+    Term("alive", 5.0),
+    Term("height", 3.0, width=0.1, target=1.1),
+    Term("forward_speed_error", 1.0, width=0.2),
+    Term("lateral_speed_error", 0.5, width=0.2),
+    Term("yaw_rate_error", 0.5, width=0.4),
+    Term("exact_control_cost", -0.1),
+)
+IN_PLACE = 0.2
+"""m/s: how fast a body that crouches or hops in place may wander."""
 _RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "half-cheetah": {"forward_speed": (-4.0, 6.0)},
     "hopper": {"forward_speed": (-1.0, 2.5)},
@@ -98,17 +125,25 @@ def _command(body: str) -> Skill:
     )
 
 
-def _named(skill_id: str, prompt: str, command: dict[str, float], rule: tuple[Condition, ...]) -> Skill:
-    """A command with a name; what it does not mention is asked to be 0."""
+def _named(
+    skill_id: str,
+    prompt: str,
+    command: dict[str, float],
+    rule: tuple[Condition, ...],
+    *,
+    reward: Terms = (),
+    reading: str = "",
+) -> Skill:
+    """A command with a name; what it does not mention is asked to be 0. Without a reward it is paid as its teacher."""
     body = skill_id.split("/")[0]
     return Skill(
         id=skill_id,
         body=body,
         is_standard=False,
-        reward=_REWARDS[body],
+        reward=reward or _REWARDS[body],
         prompt=prompt,
         rule=(*rule, *_ALWAYS.get(body, ())),
-        reading=next(iter(command), "forward_speed"),
+        reading=reading or next(iter(command), "forward_speed"),
         command={name: (command.get(name, 0.0),) * 2 for name in _RANGES[body]},
     )
 
@@ -169,10 +204,23 @@ _NAMED = (
         "walk backward",
         {"forward_speed": -0.45},
         (_mean("forward_speed", high=-0.2), _ASIDE, _STRAIGHT),
+        reward=_BACKWARD,
     ),
     _named("humanoid/turn-left", "turn left", {"yaw_rate": 0.8}, (_mean("yaw_rate", 0.5), _AHEAD, _ASIDE)),
     _named("humanoid/turn-right", "turn right", {"yaw_rate": -0.8}, (_mean("yaw_rate", high=-0.5), _AHEAD, _ASIDE)),
-    _named("humanoid/stand", "stand still", {}, _rests("forward_speed", "lateral_speed")),
+    _named("humanoid/stand", "stand still", {}, _rests("forward_speed", "lateral_speed"), reward=_STILL),
+    _named(
+        "humanoid/crouch",
+        "crouch down",
+        {},
+        (
+            _mean("height", 1.03, 1.17),
+            _mean("forward_speed", -IN_PLACE, IN_PLACE),
+            _mean("lateral_speed", -IN_PLACE, IN_PLACE),
+        ),
+        reward=_LOW,
+        reading="height",
+    ),
 )
 
 COMMANDED = (*(_command(body) for body in _RANGES), *_NAMED)
