@@ -50,6 +50,7 @@ HELP = """usage: gato {verb} -c CONFIG.yaml [--out DIR] [--key value ...]
   --data.datasets '[{{"id": "gato/hopper/hop-forward-v0", "weight": 1}}, ...]'     --data.batch_size N     ...
   --model.init_from DIR         model folder to go on from
   --model.network.size nano|mini|small|79m|364m|1.2b     --model.learning_rate X     ...
+  --model.compile_layers true   three quarters of the time an update, after half a minute of compiling
   --evaluation.every N          updates between rollout evaluations; 0 for none
   --trainer.max_steps N         updates; and any other argument of Lightning's Trainer
   --json                        print JSON, not a table
