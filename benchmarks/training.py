@@ -5,11 +5,11 @@
 The batches are those of configs/demo.yaml, on its recipe with ten episodes a dataset; or random numbers of all eleven
 bodies (`--rows random`: no loader is measured). All arms share data, embeddings, heads, loss, clipping and fused AdamW,
 start from equal weights (their first losses are printed) and take turns in one run; only the trunk differs: ours, or
-`LlamaModel` with eager attention or SDPA; `ours+muon` is ours with the optimiser of `gato fit`. Rates are medians over
-the rounds, positions counted with their padding; `of peak` is the share of the fastest square product of the same
-precision and threads, FLOPs as benchmarks/flops.py counts them. Prints one table and writes
-benchmarks/results/training.json. Targets: 1.2 times the faster Llama, 1.5 times the eager one, loader 20 times the
-training rate, 2 % waiting for data at most; 40 % of peak for `small`.
+`LlamaModel` with eager attention or SDPA; `ours+muon` is ours with the optimiser of `gato fit`, `ours+compiled` as with
+`--model.compile_layers true`. Rates are medians over the rounds, positions counted with their padding; `of peak` is the
+share of the fastest square product of the same precision and threads, FLOPs as benchmarks/flops.py counts them. Prints
+one table and writes benchmarks/results/training.json. Targets: 1.2 times the faster Llama, 1.5 times the eager one,
+loader 20 times the training rate, 2 % waiting for data at most; 40 % of peak for `small`.
 """
 
 from __future__ import annotations
@@ -83,8 +83,10 @@ def make_arms(model: Gato, precisions: Sequence[str]) -> list[Arm]:
     load_llama(model.trunk, state)
     arms = []
     for precision in precisions:
-        for name in (*TRUNKS, "ours+muon"):
+        for name in (*TRUNKS, "ours+muon", "ours+compiled"):
             chosen = copy.deepcopy(model)
+            if name == "ours+compiled":
+                chosen.trunk.compile_training()
             if name in TRUNKS[1:]:
                 trunk = LlamaTrunk(model.config.trunk, name.removeprefix("llama-"))
                 trunk.load_state_dict(first.state_dict())
@@ -228,14 +230,16 @@ def report(
             f"{name:18}{1e3 * one['seconds_per_update']:10.0f}{one['positions_per_second']:13,.0f}"
             f"{one['env_steps_per_second']:13,.0f}{ratio:8.2f}x{one['share_of_peak']:9.1%}"
         )
-    faster, eager = {}, {}
+    faster, eager, compiled = {}, {}, {}
     for precision in options.precisions:
         ours = seconds[f"ours {precision}"]
         faster[precision] = min(seconds[f"{name} {precision}"] for name in TRUNKS[1:]) / ours
         eager[precision] = seconds[f"llama-eager {precision}"] / ours
+        compiled[precision] = seconds[f"llama-eager {precision}"] / seconds[f"ours+compiled {precision}"]
         print(
             f"{precision}: {faster[precision]:.2f}x the faster Llama (target 1.2x), {eager[precision]:.2f}x the eager "
-            f"one (target 1.5x); products reach {peaks[precision] / 1e9:,.0f} GFLOP/s"
+            f"one, compiled {compiled[precision]:.2f}x (target 1.5x); "
+            f"products reach {peaks[precision] / 1e9:,.0f} GFLOP/s"
         )
     if data_figures:
         ratio = min(seconds[f"ours {precision}"] for precision in options.precisions)
@@ -251,6 +255,7 @@ def report(
         "arms": arms,
         "against_faster_llama": faster,
         "against_eager_llama": eager,
+        "compiled_against_eager_llama": compiled,
         "peak_flops_per_second": peaks,
         **data_figures,
     }

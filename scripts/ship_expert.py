@@ -14,7 +14,7 @@ from typing import Any
 from gato.experts.commanded import as_actor
 from gato.experts.logs import ship_curve
 from gato.experts.policy import Policy
-from gato.experts.shipped import SHIPPED, find_expert
+from gato.experts.shipped import SHIPPED, find_expert, has_shipped_expert
 from gato.lineage import find_artifact
 from gato.runs import PROVENANCE, STEADY, content_hash, read_json, read_provenance, write_json
 from gato.skills.bodies import get_body
@@ -64,7 +64,7 @@ def remembered(
     """
     kept: dict[str, dict[str, Any]] = {}
     for name, entry in inputs.items():
-        shipped = SHIPPED / name if name in SKILLS else None
+        shipped = find_expert(name) if name in SKILLS and has_shipped_expert(name) else None
         is_shipped = shipped is not None and content_hash(shipped) == entry["hash"]
         earlier = f"earlier {name}" if shipped else name
         stays = is_shipped and name != replaced
