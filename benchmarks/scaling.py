@@ -31,7 +31,7 @@ from peer_arms.measuring import measure
 from peer_arms.results import Run, Store
 
 from gato.data.module import GatoDataModule
-from gato.reporting.charts import COLOURS, STYLE
+from gato.reporting.charts import COLOURS, STYLE, write_png
 from gato.reporting.markdown import table
 from gato.rollout.prompted import Conditions
 from gato.rollout.suite import SUITES
@@ -219,7 +219,7 @@ def main() -> None:
     runs = store.read()[SECTION]
     print(tables(runs))
     print(f"\nslope of log loss against log parameters: {slope(runs)[0]:.3f}")
-    draw(runs).savefig(given.picture, dpi=150)
+    write_png(draw(runs), given.picture, dpi=150)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from gato.model.find import find_model
 from gato.model.gato import Gato
-from gato.reporting.charts import COLOURS, STYLE
+from gato.reporting.charts import COLOURS, STYLE, write_png
 from gato.reporting.markdown import table
 from gato.reporting.page import number
 from gato.rollout.prompted import Conditions
@@ -94,7 +94,7 @@ def main() -> None:
     head = ["body", f"obeyed within {given.seconds:g} s", "within 3 s", "fell", "held before", "trials"]
     print(table(head, rows))
     write_json(given.out, {"model": content_hash(folder), "bodies": bodies})
-    draw(bodies).savefig(given.picture, dpi=150)
+    write_png(draw(bodies), given.picture, dpi=150)
 
 
 if __name__ == "__main__":
