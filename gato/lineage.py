@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from gato.runs import PROVENANCE, content_hash, minari_root, read_provenance
 
+SHIPPED, EXPERTS = "shipped:", Path(__file__).parent / "experts" / "shipped"
 Status = Literal["ok", "changed", "missing", "remembered", "untracked"]
 
 
@@ -76,8 +77,8 @@ def find_artifact(name: str | Path, *, beside: Path | None = None) -> Path | Non
     comes before Minari's own root.
     """
     text = str(name)
-    if text.startswith("shipped:"):
-        candidates = [Path(__file__).parent / "experts" / "shipped" / text.removeprefix("shipped:")]
+    if text.startswith(SHIPPED):
+        candidates = [EXPERTS / text.removeprefix(SHIPPED)]
     else:
         near = [beside / text, beside / "datasets" / text, beside.parent / "datasets" / text] if beside else []
         candidates = [*near, Path(text), minari_root() / text]
@@ -122,7 +123,8 @@ class _Walk:
         elsewhere, names of folders mean other folders. Nor are the ancestors of what was made anew since those of what
         was used.
         """
-        command, found = memory.get("command", ""), find_artifact(path, beside=beside)
+        command = memory.get("command", "")
+        found = find_artifact(path, beside=beside) or self._teacher(str(path), expected)
         now = self._hash(found.resolve()) if found is not None else ""
         is_namesake = bool(command) and "path" not in memory and now != expected
         if found is None or is_namesake:
@@ -162,6 +164,13 @@ class _Walk:
                 for name, entry in inputs.items()
             )
         return self._ancestors[key]
+
+    def _teacher(self, name: str, expected: str) -> Path | None:
+        """What did a command that has a name ("shipped:hopper/stand"): the teacher of its body, if it is still that."""
+        body = name.removeprefix(SHIPPED).split("/")[0]
+        folder = EXPERTS / body / "command"
+        is_it = name.startswith(SHIPPED) and folder.is_dir() and self._hash(folder) == expected
+        return folder if is_it else None
 
     def _hash(self, place: Path) -> str:
         if place not in self._hashes:

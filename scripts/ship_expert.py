@@ -19,7 +19,7 @@ from gato.lineage import find_artifact
 from gato.runs import PROVENANCE, STEADY, content_hash, read_json, read_provenance, write_json
 from gato.skills.bodies import get_body
 from gato.skills.evaluate import evaluate, random_actor
-from gato.skills.table import SKILLS, get_skill
+from gato.skills.table import get_skill
 
 UNFINISHED = "run.json"
 """What a run that was stopped has."""
@@ -64,7 +64,7 @@ def remembered(
     """
     kept: dict[str, dict[str, Any]] = {}
     for name, entry in inputs.items():
-        shipped = find_expert(name) if name in SKILLS and has_shipped_expert(name) else None
+        shipped = find_expert(name) if has_shipped_expert(name) else None
         is_shipped = shipped is not None and content_hash(shipped) == entry["hash"]
         earlier = f"earlier {name}" if shipped else name
         stays = is_shipped and name != replaced

@@ -10,6 +10,7 @@ import pytest
 
 from gato import api, runs
 from gato.ancestry import fold, unfold
+from gato.experts.shipped import find_expert
 from gato.lineage import lineage
 from gato.model.find import find_model
 
@@ -117,3 +118,13 @@ def test_another_thing_of_the_same_name_is_not_the_ancestor(tmp_path: Path, monk
     (found,) = lineage("fetched").inputs
     assert (found.status, found.content_hash, found.command) == ("remembered", "33", "gato fit")
     assert lineage("fetched").changed() == []
+
+
+def test_what_a_command_with_a_name_was_done_by_is_its_teacher(tmp_path: Path) -> None:
+    teacher = runs.content_hash(find_expert("hopper/stand"))
+    for name, said in (("ok", teacher), ("missing", "77")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_text("1")
+        entry = {"id": "shipped:hopper/stand", "hash": said}
+        runs.write_provenance(tmp_path / name, command="gato", config={}, seeds={}, inputs={"expert": entry})
+        assert lineage(tmp_path / name).inputs[0].status == name
