@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -327,3 +328,18 @@ def test_the_table_of_discrete_values_has_a_row_for_each(monkeypatch: pytest.Mon
     """It had one for each bin of a number, of which there happen to be as many."""
     monkeypatch.setattr("gato.model.slots.NUM_BINS", 8)
     assert Tables(ModelConfig(size="nano")).discrete.num_embeddings == NUM_DISCRETE
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_layers_learn_alike_from_batches_of_any_width() -> None:
+    plain, compiled = (make_model(CONFIGS["whole"]) for _ in range(2))
+    compiled.trunk.compile_training()
+    for spec in (CART, ARM, CART):
+        batch = [rows_of(plain, make_windows(spec, 4, 5, shown=2))]
+        for model in (plain, compiled):
+            model.zero_grad()
+            model.loss(batch).total.backward()
+        for (name, one), other in zip(plain.named_parameters(), compiled.parameters(), strict=True):
+            if one.grad is not None:
+                assert other.grad is not None, name
+                torch.testing.assert_close(other.grad, one.grad, atol=1e-5, rtol=1e-3, msg=name)

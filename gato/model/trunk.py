@@ -121,11 +121,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, visible_BSL: Tensor | None
     """Attention of (B, H, S, K) queries over visible keys; heads of keys and values may be fewer.
 
     Training in bf16 on a CPU multiplies it out: the fused kernel's backward is 7 times slower there (128 rows of 42
-    positions: 102 ms against 15 ms a layer, one core).
+    positions: 102 ms against 15 ms a layer, one core). So does what is compiled there: the fused kernel's output has
+    the strides of the first batch baked in (torch 2.13), and the next one of another width fails.
     """
     is_grouped = query.shape[1] != key.shape[1]
-    is_slow = query.device.type == "cpu" and query.dtype == torch.bfloat16 and torch.is_grad_enabled()
-    if visible_BSL is None or is_grouped or not is_slow:
+    is_training = query.device.type == "cpu" and torch.is_grad_enabled()
+    is_multiplied = is_training and (query.dtype == torch.bfloat16 or torch.compiler.is_compiling())
+    if visible_BSL is None or is_grouped or not is_multiplied:
         mask = None if visible_BSL is None else visible_BSL[:, None]
         return functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=is_grouped
