@@ -194,6 +194,7 @@ def _run_lightning(name: str, rest: list[str]) -> None:
 
 def _shown(result: object, *, as_json: bool) -> str:
     if as_json:
+        result = result.told() if isinstance(result, Artifact) else result
         return to_json({"path": result} if isinstance(result, Path) else result)
     return "\n".join(table(result))
 

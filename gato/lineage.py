@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -68,6 +68,16 @@ class Artifact:
         above.add(told)
         inputs = [one for artifact in self.inputs for one in artifact.lines(depth + 1, above)]
         return [line, f"{indent}    by: {self.command}", *inputs]
+
+    def told(self, above: set[tuple[str, str, str]] | None = None) -> dict[str, Any]:
+        """The tree as records; what stands `above` is told of once, without its inputs: generations share them."""
+        above = set() if above is None else above
+        key = self.place, self.content_hash, self.command
+        is_above = bool(self.command) and key in above
+        above.add(key)
+        inputs = [] if is_above else [artifact.told(above) for artifact in self.inputs]
+        record = {one.name: getattr(self, one.name) for one in fields(self)} | {"inputs": inputs}
+        return record | ({"as_above": True} if is_above else {})
 
 
 def find_artifact(name: str | Path, *, beside: Path | None = None) -> Path | None:
