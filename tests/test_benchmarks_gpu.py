@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ def modules() -> Iterator[dict[str, ModuleType]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield {name: import_module(name) for name in ("flops", "gpu_training", "gpu_rollout", "gpu", "random_rows")}
+    logging.disable(logging.NOTSET)  # The benchmark is quiet; who comes after it listens.
 
 
 def test_operations_of_one_layer_are_those_counted_by_hand(modules: dict[str, ModuleType]) -> None:

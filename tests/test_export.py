@@ -173,8 +173,9 @@ def test_a_model_that_ships_is_told_by_its_name(tmp_path: Path, minari_root: Pat
     made = export_model("gato-small", out=tmp_path / "shared")
     source = runs.read_provenance(made)["inputs"]["model"]
     assert source["id"] == "gato-small" and "path" not in source and folders_named(made) == []
-    ancestors = runs.read_json(made / runs.PROVENANCE)["ancestors"]
-    assert (made / runs.PROVENANCE).stat().st_size < 1_500 * len(ancestors), "each is told once"
+    ancestors = runs.read_json(made / runs.PROVENANCE)["ancestors"].values()
+    links = sum(len(ancestor["inputs"]) for ancestor in ancestors)
+    assert (made / runs.PROVENANCE).stat().st_size < 1_000 * (len(ancestors) + links), "each is told once"
 
 
 def test_what_was_trained_on_is_told_by_the_hash_of_then(model: Path, tmp_path: Path, minari_root: Path) -> None:
