@@ -85,6 +85,7 @@ _STILL = (
 _LOW = (
     Term("alive", 5.0),
     Term("height", 3.0, width=0.1, target=1.1),
+    Term("height", 3.0, width=0.3, target=1.1),
     Term("forward_speed_error", 1.0, width=0.2),
     Term("lateral_speed_error", 0.5, width=0.2),
     Term("yaw_rate_error", 0.5, width=0.4),
@@ -102,7 +103,7 @@ _RANGES: dict[str, dict[str, tuple[float, float]]] = {
 """Body -> what it can be asked for."""
 
 
-_RATES = {"hopper": 2.0, "walker2d": 2.0}
+_RATES = {"hopper": 2.0, "walker2d": 2.0, "humanoid": 1.0}
 """Body -> m/s^2 by which what it is asked for moves. Of 64 hoppers at 2 m/s asked to stand, 83 % fell when asked
 at once, 9 % by 2 m/s^2; of walkers at 4 m/s that were asked to turn back, 31 and 2 %; the same teachers."""
 _ALWAYS = {"half-cheetah": STAYS_UPRIGHT}
