@@ -101,7 +101,7 @@ TAUGHT = ("half-cheetah", "hopper", "walker2d", "ant")
 WAITING = {
     "humanoid/crouch",
     *(skill.id for skill in SKILLS.values() if skill.command and skill.body not in TAUGHT),
-} - {f"humanoid/{way}" for way in ("walk-forward", "walk-backward", "turn-left", "turn-right")}
+} - {f"humanoid/{way}" for way in ("walk-forward", "walk-backward", "turn-left", "turn-right", "stand")}
 """Skills without an expert yet."""
 
 
